@@ -1,0 +1,1 @@
+"""Scenes: reading captures in every common format, splits, sampling for training, and procedural scenes."""

@@ -1,0 +1,1 @@
+"""Pure functions on tensors: rigid motions, lenses, rays, warps, intervals. Knows no other part of the program."""

@@ -1,0 +1,140 @@
+"""The contract of a method: what it is told, what it must answer, and what it declares about itself.
+
+Adding a method is adding a folder ``methods/<name>/`` (or installing a package with an entry point in the group
+``novelview.methods``) whose ``__init__`` holds one :class:`MethodSpec` named ``METHOD``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from novelview.cameras.cameras import Cameras
+from novelview.data.samplers import Sampler
+from novelview.data.scene import Scene
+from novelview.methods.recipe import Recipe
+from novelview.random import Draws
+from novelview.types import Bounds, Frames, RayBatch, Sample, Views
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a method needs and offers, so that a command can refuse before it starts.
+
+    Attributes:
+        regime: "per-scene" is optimised on one scene; "feed-forward" is trained once and renders any scene;
+            "generative" makes views that no camera saw.
+        min_views: fewest input views it can work with.
+        max_views: most input views it uses at once; None: no limit.
+        size_multiple: image width and height must be multiples of this.
+        needs: what a scene must carry besides photographs and poses.
+        exports: kinds of assets it can be exported to besides frames and video.
+    """
+
+    regime: Literal["per-scene", "feed-forward", "generative"]
+    min_views: int = 2
+    max_views: int | None = None
+    size_multiple: int = 1
+    needs: frozenset[Literal["masks", "depth", "text"]] = frozenset()
+    exports: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one batch costs.
+
+    Attributes:
+        total: scalar that is minimised.
+        parts: scalars worth a curve, detached; the key "mse", where present, is also shown as PSNR.
+    """
+
+    total: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Method(nn.Module, ABC):
+    """A view synthesis method. Abstract; every subclass is final.
+
+    A method works in scene coordinates. Per-scene methods keep the scene in their parameters, so their
+    ``condition`` returns what little else they need; feed-forward methods keep it in the returned state.
+    """
+
+    @abstractmethod
+    def condition(self, views: Views) -> Any:
+        """The state that ``render`` needs of the input views; opaque to everyone else."""
+
+    @abstractmethod
+    def render(self, state: Any, cameras: Cameras) -> Frames:
+        """New views. All cameras share one image size; memory is bounded by chunking inside; no gradient."""
+
+    @abstractmethod
+    def loss(self, batch: RayBatch | Sample, step: int, draws: Draws) -> Loss:
+        """Training loss of a batch. Every random number comes from ``draws``."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Optimiser groups: dicts with "params" and optionally "scale", a factor on the learning rate."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+
+    def advance(self, step: int, steps: int) -> bool:
+        """Called before each training step; coarse-to-fine methods grow here.
+
+        Must depend on ``step`` and ``steps`` only. Returns True when parameters were replaced, so that the
+        optimiser starts afresh on the new ones.
+        """
+        return False
+
+    def structure(self) -> dict[str, Any]:
+        """JSON facts, beyond the configuration, that fix the shapes of the parameters at this moment."""
+        return {}
+
+    def restructure(self, structure: dict[str, Any]) -> None:
+        """Give the parameters the shapes that ``structure`` describes, before weights are loaded."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named configuration with the recipe that trains it.
+
+    Attributes:
+        config: the method's own configuration dataclass.
+        recipe: how it is trained.
+        summary: one line for ``--help``: what it is for, and its cost.
+    """
+
+    config: Any
+    recipe: Recipe
+    summary: str
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """Everything the program knows about a method without building it.
+
+    Attributes:
+        name: what users type.
+        title: name for people.
+        summary: one sentence: what it is for.
+        paper: citation.
+        traits: needs and promises.
+        config: the configuration dataclass.
+        presets: by name; must contain "default" and "tiny" (for tests: seconds on a CPU).
+        build: makes the method from its configuration and, for per-scene methods, the extent of the scene.
+        sampler: makes what feeds the training from scene, configuration, recipe and seed.
+        load_official: reads a checkpoint of the authors' code, without executing anything in it.
+    """
+
+    name: str
+    title: str
+    summary: str
+    paper: str
+    traits: Traits
+    config: type
+    presets: Mapping[str, Preset]
+    build: Callable[[Any, Bounds | None], Method]
+    sampler: Callable[[Scene, Any, Recipe, int], Sampler]
+    load_official: Callable[[Path], Method] | None = None
