@@ -1,0 +1,86 @@
+"""The Python interface: what each command does, in one line each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from novelview.data.open import open_scene
+from novelview.data.scene import Scene
+from novelview.errors import ConfigError, MethodError
+from novelview.evaluation.evaluate import evaluate
+from novelview.methods.discovery import discover, find
+from novelview.methods.method import Method, Preset
+from novelview.training.run import fit as fit_spec
+from novelview.training.run import load_method
+
+__all__ = ["evaluate", "fit", "load", "methods", "open_scene", "preset"]
+
+
+def methods() -> list[str]:
+    """Names of all methods, installed plug-ins included."""
+    return list(discover())
+
+
+def preset(method: str, name: str = "default") -> Preset:
+    """The configuration and recipe called ``name`` of a method; the error lists the names there are."""
+    presets = find(method).presets
+    if name not in presets:
+        raise ConfigError(f"{method} has no preset {name!r}", cure=f"choose one of: {', '.join(presets)}")
+    return presets[name]
+
+
+def fit(
+    method: str,
+    scene: Scene,
+    *,
+    preset: str = "default",
+    out: str | Path | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    steps: int | None = None,
+    **config: Any,
+) -> Method:
+    """Train a method on a scene and return it, ready to render.
+
+    Args:
+        method: name of a method, for example "grid".
+        scene: only ``scene.train`` is learnt from.
+        preset: which of the method's presets to start from.
+        out: run folder for checkpoints and logs; None: keep everything in memory.
+        seed: determines every random draw.
+        resume: continue the run in ``out`` from its last checkpoint.
+        steps: overrides the recipe's number of steps.
+        config: overrides of single fields of the method's configuration.
+    """
+    chosen = _preset(method, preset)
+    recipe = chosen.recipe if steps is None else replace(chosen.recipe, steps=steps)
+    try:
+        settings = replace(chosen.config, **config)
+    except TypeError as error:
+        raise ConfigError(f"{method} has no such option", why=str(error)) from None
+    run = None if out is None else Path(out)
+    return fit_spec(find(method), scene, config=settings, recipe=recipe, out=run, seed=seed, resume=resume)
+
+
+def load(source: str | Path, *, method: str | None = None) -> Method:
+    """A trained method.
+
+    Args:
+        source: a run folder of ours, or, with ``method``, a checkpoint file of that method's authors.
+        method: whose file it is; needed for official checkpoints only.
+
+    Raises:
+        CheckpointError: the file cannot be read, is hostile or does not fit.
+        MethodError: the method reads no official checkpoints.
+    """
+    if method is None:
+        return load_method(Path(source))[0]
+    spec = find(method)
+    if spec.load_official is None:
+        raise MethodError(f"{spec.title} reads no official checkpoints", cure="name a run folder instead")
+    return spec.load_official(Path(source))
+
+
+_preset = preset
