@@ -5,35 +5,39 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
-from novelview.data.capture import ImageFiles
-from novelview.errors import DataError
+from novelview.data.decode import read_depth, read_image, read_mask
+from novelview.data.fitting import ImagePlan, MaskUse
 from novelview.types import ImageSource
 
-MaskUse = Literal["object", "keep", "ignore"]
+WHITE = (1.0, 1.0, 1.0)
 
 
 def system_memory() -> int:
-    """Bytes of physical memory; 8 GB where the system does not say."""
+    """Bytes of memory this process may use: the machine's, or its control group's if that is less."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return 8 << 30
+        total = 8 << 30  # Windows does not say; most machines have this much.
+    try:
+        return min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):
+        return total
 
 
 class ByteCache:
-    """Tensors by key; the least recently used ones leave when the budget would be exceeded. Thread-safe."""
+    """Tensors by key; the least recently used leave when the budget would be exceeded. Thread-safe.
+
+    Args:
+        budget: most bytes held at any moment; a tensor larger than that is never held.
+    """
 
     def __init__(self, budget: int) -> None:
         self.budget, self.held = budget, 0
@@ -41,102 +45,107 @@ class ByteCache:
         self._lock = Lock()
 
     def get(self, key: object, make: Callable[[], Tensor]) -> Tensor:
-        """The tensor of ``key``, made when it is not held; one larger than the budget is never held."""
+        """The tensor of ``key``, made when it is not held. Callers must not write into it."""
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
                 return self._entries[key]
-        # Decoding happens outside the lock: threads may decode an image twice, never wait.
+        # Made outside the lock: two threads may make the same tensor, but none waits for another's disk.
         value = make()
-        size = value.numel() * value.element_size()
         with self._lock:
-            if key not in self._entries and size <= self.budget:
-                while self.held + size > self.budget:
+            if key not in self._entries and value.nbytes <= self.budget:
+                while self.held + value.nbytes > self.budget:
                     _, oldest = self._entries.popitem(last=False)
-                    self.held -= oldest.numel() * oldest.element_size()
+                    self.held -= oldest.nbytes
                 self._entries[key] = value
-                self.held += size
+                self.held += value.nbytes
         return value
 
 
-@dataclass(frozen=True)
-class ImagePlan:
-    """How the files of one view become its pixels.
-
-    Attributes:
-        files: what is read.
-        transpose: apply the photograph's EXIF rotation.
-        size: width and height that are delivered.
-    """
-
-    files: ImageFiles
-    transpose: bool
-    size: tuple[int, int]
-
-
 class FileImages(ImageSource):
-    """Images, masks and depth maps in files, kept at 8 bits per colour in a :class:`ByteCache`.
+    """Images, masks and depth maps in files, decoded when asked for, kept at 8 bits per colour.
 
     Args:
         plans: one per view.
-        background: what transparent and masked-out pixels show.
-        masks: "object" paints everything outside the masks in the background colour, "keep" only offers them,
-            "ignore" reads neither mask files nor alpha.
-        depth_unit: scene units per unit of the capture.
         cache: holds decoded pixels.
+        background: what transparent and masked-out pixels show.
+        masks: what to do with mask files: "object" paints everything outside in the background colour, "keep"
+            offers them and leaves the pixels; "ignore" reads neither mask files nor alpha.
+        has_masks: whether coverage is offered.
+        depth_unit: scene units per unit of the capture.
     """
 
     def __init__(
         self,
         plans: Sequence[ImagePlan],
-        background: tuple[float, float, float],
-        masks: MaskUse,
-        has_masks: bool,
-        depth_unit: float,
         cache: ByteCache,
+        *,
+        background: tuple[float, float, float] = WHITE,
+        masks: MaskUse = "object",
+        has_masks: bool = False,
+        depth_unit: float = 1.0,
     ) -> None:
-        self._plans, self._background, self._use = tuple(plans), torch.tensor(background), masks
-        self._unit, self._cache = depth_unit, cache
+        self._plans, self._cache, self._masks, self._unit = tuple(plans), cache, masks, depth_unit
+        self._background = torch.tensor(background)
         self.has_masks = has_masks
         self.has_depths = any(plan.files.depth is not None for plan in plans)
 
     def image(self, index: int) -> Float[Tensor, "h w 3"]:
         """Colours in [0, 1]; raises ``DataError`` naming the file when it cannot be decoded."""
-        stored = self._cache.get(("pixels", index), lambda: self._decode(index))
-        return stored[..., :3].float() / 255
+        return self._pixels(index)[..., :3].float() / 255
 
     def mask(self, index: int) -> Float[Tensor, "h w"]:
-        stored = self._cache.get(("pixels", index), lambda: self._decode(index))
-        return stored[..., 3].float() / 255
+        """Foreground coverage in [0, 1]: mask file times alpha; only where ``has_masks``."""
+        return self._pixels(index)[..., 3].float() / 255
 
     def depth(self, index: int) -> Float[Tensor, "h w"]:
-        raw = self._cache.get(("depth", index), lambda: self._decode_depth(index))
-        return raw * self._unit
+        """Depth along z in scene units, 0 where unknown or where the view has no depth file."""
+        return self._cache.get(("depth", index), lambda: self._decode_depth(index)) * self._unit
+
+    def with_depth_unit(self, unit: float) -> FileImages:
+        """The same pixels from the same cache in a scene whose unit differs."""
+        return FileImages(
+            self._plans,
+            self._cache,
+            background=tuple(self._background.tolist()),
+            masks=self._masks,
+            has_masks=self.has_masks,
+            depth_unit=unit,
+        )
+
+    def _pixels(self, index: int) -> Tensor:
+        return self._cache.get(("pixels", index), lambda: self._decode(index))
 
     def _decode(self, index: int) -> Tensor:
-        """Colours and, where the capture has masks, coverage as a fourth channel, uint8."""
+        """Colours and, where the source has masks, coverage as a fourth channel, uint8."""
         plan = self._plans[index]
-        pixels = decode(plan.files.image, plan.transpose)
+        pixels = read_image(plan.files.image, turn=plan.turn)
         rgb, alpha = pixels[..., :3], pixels[..., 3:]
-        if self._use != "ignore":
+        if alpha.shape[-1] and self._masks != "ignore":
             rgb = rgb * alpha + self._background * (1 - alpha)
-        if plan.files.mask is not None and self._use != "ignore":
-            mask = decode(plan.files.mask, plan.transpose)[..., :1]
-            mask = resize(mask, (rgb.shape[1], rgb.shape[0]))
-            alpha = alpha * mask
-            if self._use == "object":
-                rgb = rgb * mask + self._background * (1 - mask)
-        whole = torch.cat([rgb, alpha], dim=-1) if self.has_masks else rgb
-        return (resize(whole, plan.size) * 255).round().to(torch.uint8)
+        if self.has_masks:
+            rgb, alpha = self._masked(plan, rgb, alpha)
+            rgb = torch.cat([rgb, alpha], dim=-1)
+        return (resize(rgb, plan.size) * 255).round().to(torch.uint8)
+
+    def _masked(self, plan: ImagePlan, rgb: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        coverage = alpha if alpha.shape[-1] else torch.ones_like(rgb[..., :1])
+        if plan.files.mask is None:
+            return rgb, coverage
+        mask = read_mask(plan.files.mask, turn=plan.turn)
+        mask = resize(mask, (rgb.shape[1], rgb.shape[0]))
+        if self._masks == "object":
+            rgb = rgb * mask + self._background * (1 - mask)
+        return rgb, coverage * mask
 
     def _decode_depth(self, index: int) -> Tensor:
         plan = self._plans[index]
         width, height = plan.size
         if plan.files.depth is None:
             return torch.zeros(height, width)
-        raw = read_depth(plan.files.depth) * plan.files.depth_scale
-        # Nearest: a mean of foreground and background depth is a place where nothing is.
-        return F.interpolate(raw[None, None], (height, width), mode="nearest-exact")[0, 0]
+        stored = read_depth(plan.files.depth) * plan.files.depth_scale
+        # Nearest: the mean of a near and a far depth is a place where nothing is.
+        return F.interpolate(stored[None, None], (height, width), mode="nearest-exact")[0, 0]
 
 
 def resize(image: Float[Tensor, "h w c"], size: tuple[int, int]) -> Float[Tensor, "h2 w2 c"]:
@@ -145,29 +154,3 @@ def resize(image: Float[Tensor, "h w c"], size: tuple[int, int]) -> Float[Tensor
     if image.shape[:2] == (height, width):
         return image
     return F.interpolate(image.permute(2, 0, 1)[None], (height, width), mode="area")[0].permute(1, 2, 0)
-
-
-def decode(path: Path, transpose: bool = False) -> Float[Tensor, "h w 4"]:
-    """RGBA in [0, 1], not premultiplied; alpha is 1 where the file has none."""
-    try:
-        with Image.open(path) as image:
-            return _to_rgba(image)
-    except FileNotFoundError:
-        raise DataError("An image is missing", where=path, cure="restore it, or leave its view out") from None
-    except Exception as error:
-        raise DataError("An image cannot be read", where=path, why=str(error)) from error
-
-
-def _to_rgba(image: Image.Image) -> Tensor:
-    if image.mode.startswith(("I", "F")):
-        grey = torch.from_numpy(np.array(image, dtype=np.float32)) / 65535
-        return torch.cat([grey[..., None].expand(-1, -1, 3), torch.ones_like(grey)[..., None]], dim=-1)
-    return torch.from_numpy(np.array(image.convert("RGBA"), dtype=np.float32)) / 255
-
-
-def read_depth(path: Path) -> Float[Tensor, "h w"]:
-    """Stored depth values, not yet scaled."""
-    if path.suffix == ".npy":
-        return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
-    with Image.open(path) as image:
-        return torch.from_numpy(np.array(image, dtype=np.float32))

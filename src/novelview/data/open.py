@@ -3,117 +3,230 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from novelview.cameras.cameras import Cameras
 from novelview.data import formats
-from novelview.data.bounds import focus_point
+from novelview.data.bounds import Evidence, find_extent, scene_bounds, scene_frame
 from novelview.data.capture import Capture
-from novelview.data.images import ByteCache, FileImages, ImagePlan, MaskUse, system_memory
+from novelview.data.fitting import Fitted, MaskUse, fit_images
+from novelview.data.images import WHITE, ByteCache, FileImages, system_memory
 from novelview.data.scene import Scene
-from novelview.data.splits import default_rule, make_split
-from novelview.errors import ConfigError
+from novelview.data.splits import Split, default_rule, make_split
+from novelview.errors import ConfigError, DataError
 from novelview.geometry.rigid import Similarity
 from novelview.types import Bounds, Views
 
+Colour = tuple[float, float, float]
+
+CACHE_SHARE = 8  # Decoded images may fill one part in this many of the memory, unless told otherwise.
+
 
 def open_scene(
-    path: str | Path,
+    path: str | Path | Capture,
     *,
     format: str | None = None,
     split: str | None = None,
     scale: float = 1.0,
+    max_side: int | None = None,
     normalise: bool = True,
     near: float | None = None,
     far: float | None = None,
-    memory: int | None = None,
     masks: MaskUse = "object",
-) -> Scene:
-    """Open a capture of any known format (first version; see the documentation of each argument below)."""
-    capture = formats.read_capture(Path(path), format=format)
-    return scene_of(
-        capture, split=split, scale=scale, normalise=normalise, near=near, far=far, memory=memory, masks=masks
-    )
-
-
-def scene_of(
-    capture: Capture,
-    *,
-    split: str | None = None,
-    scale: float = 1.0,
-    normalise: bool = True,
-    near: float | None = None,
-    far: float | None = None,
+    background: Colour | None = None,
     memory: int | None = None,
-    masks: MaskUse = "object",
 ) -> Scene:
-    """The scene of a capture that was read already."""
-    if not 0 < scale <= 1:
-        raise ConfigError(f"Bad scale {scale}", why="images can only be made smaller", cure="0 < scale <= 1")
-    cameras = resized(capture.cameras, scale)
-    rule = split or default_rule(capture.partition, len(cameras))
+    """Open posed photographs of any known format.
+
+    Args:
+        path: folder or file of the capture, or a capture that was read already.
+        format: name of a reader; None: detected.
+        split: see :func:`~novelview.data.splits.make_split`; None: the format's own, else every 8th view is
+            held out.
+        scale: make images and cameras smaller by this factor.
+        max_side: alternatively, longest side of the largest image in pixels.
+        normalise: move the scene to a frame with z up, centred on what the cameras look at, cameras within
+            the unit ball (:func:`~novelview.data.bounds.scene_frame`); False keeps the frame of the input.
+        near: smallest depth along z that a camera sees, in units of the input; None: found out.
+        far: largest such depth.
+        masks: see :class:`~novelview.data.images.FileImages`.
+        background: colour of what masks and transparency leave out; None: the format's, else white.
+        memory: bytes of decoded images kept in memory; None: an eighth of the memory there is.
+
+    Raises:
+        DataError: the capture cannot be read, or an image is missing or does not fit its camera.
+        ConfigError: an option has a value that cannot work.
+    """
+    capture = path if isinstance(path, Capture) else formats.read_capture(Path(path), format=format)
+    stated = _depth_range(capture, near, far)
+    fitted = fit_images(capture, scale=scale, max_side=max_side, masks=masks)
+    rule = split or default_rule(capture.partition, len(capture.names))
     parts = make_split(rule, capture.names, capture.partition)
-    frame = _frame(cameras) if normalise else Similarity.identity()
-    has_masks = masks != "ignore" and any(files.mask is not None for files in capture.files)
-    plans = [
-        ImagePlan(f, False, (int(w), int(h)))
-        for f, (w, h) in zip(capture.files, cameras.sizes.tolist(), strict=True)
-    ]
-    background = capture.background or (1.0, 1.0, 1.0)
-    cache = ByteCache(memory if memory is not None else system_memory() // 8)
-    images = FileImages(plans, background, masks, has_masks, frame.scale, cache)
-    moved = replace(cameras, camera_to_world=frame.poses(cameras.camera_to_world))
-    views = Views(moved, capture.names, images, tuple(range(len(moved))))
+    pixels = _Pixels.of(capture, fitted, masks, background, memory)
+    views = Views(fitted.cameras, capture.names, pixels.images, tuple(range(len(capture.names))))
+    train = views[[capture.names.index(name) for name in parts.train]]
+    extent = find_extent(train, points=capture.points, near_far=stated, object=pixels.object)
+    extent = replace(extent, near=near or extent.near, far=far or extent.far)
+    frame = scene_frame(fitted.cameras, extent) if normalise else Similarity.identity()
+    moved = replace(fitted.cameras, camera_to_world=frame.poses(fitted.cameras.camera_to_world))
+    bounds = scene_bounds(
+        moved, extent, frame, box=capture.box, background=pixels.background, object=pixels.object
+    )
+    options = {
+        "path": str(capture.path.resolve()),
+        "format": capture.format,
+        "scale": scale,
+        "max_side": max_side,
+        "masks": masks,
+        "background": background,
+    }
+    notes = (*capture.notes, *fitted.notes, *pixels.notes, *_notes(parts, capture, extent.evidence))
+    return _assemble(capture, fitted, pixels, parts, frame, bounds, options, notes)
+
+
+def reopen_scene(
+    origin: dict[str, Any], folder: str | Path | None = None, memory: int | None = None
+) -> Scene:
+    """The scene that ``Scene.origin`` describes: same views, split, frame and bounds.
+
+    Args:
+        origin: as a scene holds it, or as :func:`portable_origin` wrote it.
+        folder: where the portable origin lies; used when the absolute path leads nowhere any more.
+        memory: see :func:`open_scene`.
+
+    Raises:
+        DataError: the capture is gone, or lacks views that the scene had.
+    """
+    capture = formats.read_capture(_find(origin, folder), format=origin["format"])
+    masks: MaskUse = origin["masks"]
+    fitted = fit_images(capture, scale=origin["scale"], max_side=origin["max_side"], masks=masks)
+    background = None if origin["background"] is None else tuple(origin["background"])
+    parts = Split.from_json(origin["split"], capture.names, where=capture.path)
+    frame = Similarity.from_json(origin["to_input"]).inverse()
+    pixels = _Pixels.of(capture, fitted, masks, background, memory)
+    bounds = Bounds.from_json(origin["bounds"])
+    notes = (*capture.notes, *fitted.notes, *pixels.notes)
+    return _assemble(capture, fitted, pixels, parts, frame, bounds, origin, notes)
+
+
+def portable_origin(scene: Scene, folder: str | Path) -> dict[str, Any]:
+    """The scene's origin for a file in ``folder``: also finds the capture when both are moved together."""
+    try:
+        relative = Path(os.path.relpath(scene.origin["path"], Path(folder).resolve())).as_posix()
+    except ValueError:  # Another drive on Windows.
+        return scene.origin
+    return {**scene.origin, "relative": relative}
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """Pixels of a capture, and what they mean.
+
+    Attributes:
+        images: in units of the input.
+        background: colour behind everything, if there is one.
+        object: whether everything outside the masks shows the background.
+        notes: what is worth telling.
+    """
+
+    images: FileImages
+    background: Colour | None
+    object: bool
+    notes: tuple[str, ...]
+
+    @staticmethod
+    def of(
+        capture: Capture, fitted: Fitted, masks: MaskUse, background: Colour | None, memory: int | None
+    ) -> _Pixels:
+        colour = background or capture.background or WHITE
+        images = FileImages(
+            fitted.plans,
+            ByteCache(system_memory() // CACHE_SHARE if memory is None else memory),
+            background=colour,
+            masks=masks,
+            has_masks=fitted.has_masks,
+        )
+        painted = any(plan.files.mask for plan in fitted.plans) and masks == "object"
+        cut_out = fitted.has_masks and (painted or not any(plan.files.mask for plan in fitted.plans))
+        shown = ", ".join(f"{channel:g}" for channel in colour)
+        notes = (f"Everything outside the masks is painted ({shown}).",) if painted else ()
+        return _Pixels(images, colour if cut_out else None, cut_out, notes)
+
+
+def _assemble(
+    capture: Capture,
+    fitted: Fitted,
+    pixels: _Pixels,
+    parts: Split,
+    frame: Similarity,
+    bounds: Bounds,
+    options: dict[str, Any],
+    notes: tuple[str, ...],
+) -> Scene:
+    cameras = replace(fitted.cameras, camera_to_world=frame.poses(fitted.cameras.camera_to_world))
+    images = pixels.images.with_depth_unit(frame.scale)
+    views = Views(cameras, capture.names, images, tuple(range(len(capture.names))))
     position = {name: i for i, name in enumerate(capture.names)}
+    to_input = frame.inverse()
+    facts = {"split": parts.to_json(), "to_input": to_input.to_json(), "bounds": bounds.to_json()}
     return Scene(
-        name=capture.path.resolve().name,
+        name=capture.path.resolve().stem,
         train=views[[position[name] for name in parts.train]],
         test=views[[position[name] for name in parts.test]],
-        bounds=_bounds(capture, moved, frame, near, far, has_masks),
-        to_input=frame.inverse(),
-        origin={"path": str(capture.path.resolve()), "format": capture.format, "split": rule, "scale": scale},
-        notes=capture.notes,
+        bounds=bounds,
+        to_input=to_input,
+        origin={**options, **facts},
+        notes=notes,
     )
 
 
-def resized(cameras: Cameras, scale: float) -> Cameras:
-    """Cameras of images ``scale`` times as large; each axis is scaled by what rounding made of it."""
-    sizes = (cameras.sizes * scale).round().long().clamp(min=1)
-    ratio = (sizes / cameras.sizes).to(cameras.intrinsics)
-    return replace(cameras, intrinsics=cameras.intrinsics * ratio.repeat(1, 2), sizes=sizes)
-
-
-def _frame(cameras: Cameras) -> Similarity:
-    centre = focus_point(cameras)
-    radius = float((cameras.centres - centre).norm(dim=-1).max())
-    scale = 1 / radius if radius > 0 else 1.0
-    return Similarity(scale, torch.eye(3), -centre * scale)
-
-
-def _bounds(
-    capture: Capture,
-    cameras: Cameras,
-    frame: Similarity,
-    near: float | None,
-    far: float | None,
-    bounded: bool,
-) -> Bounds:
-    centre = focus_point(cameras)
-    distance = (cameras.centres - centre).norm(dim=-1)
-    found_near, found_far = float(distance.min()) * 0.1, float(distance.max()) * 4
+def _depth_range(capture: Capture, near: float | None, far: float | None) -> tuple[float, float] | None:
+    """The depth range that user or format state, in units of the input."""
+    if near is not None and near <= 0:
+        raise ConfigError(
+            f"Bad near depth {near}", why="it must be positive", cure="give a depth in input units"
+        )
+    found = None
     if capture.near_far is not None:
-        found_near = float(capture.near_far[:, 0].min()) * frame.scale
-        found_far = float(capture.near_far[:, 1].max()) * frame.scale
-    half = float(distance.mean()) * math.tan(0.4)
-    corner = centre.tolist()
-    return Bounds(
-        near=found_near if near is None else near * frame.scale,
-        far=found_far if far is None else far * frame.scale,
-        box_min=(corner[0] - half, corner[1] - half, corner[2] - half),
-        box_max=(corner[0] + half, corner[1] + half, corner[2] + half),
-        unbounded=not bounded and capture.background is None,
-        background=capture.background or ((1.0, 1.0, 1.0) if bounded else None),
+        found = float(capture.near_far[:, 0].min()), float(capture.near_far[:, 1].max())
+    if near is not None and far is not None:
+        found = near, far
+    elif found is not None:
+        found = near or found[0], far or found[1]
+    if found is not None and not 0 < found[0] < found[1] <= math.inf:
+        raise ConfigError(
+            f"Bad depth range {found[0]:g} to {found[1]:g}",
+            where=capture.path,
+            why="near must be positive and smaller than far",
+            cure="give near and far as depths along z, in units of the input",
+        )
+    return found
+
+
+def _notes(parts: Split, capture: Capture, evidence: Evidence) -> tuple[str, ...]:
+    notes = []
+    left_out = len(capture.names) - len(parts.train) - len(parts.test)
+    if not parts.test:
+        notes.append("No view is held out: quality on new views cannot be measured.")
+    if left_out:
+        notes.append(f"{left_out} views belong to neither training nor test in this split.")
+    if evidence == "cameras":
+        notes.append("The depth range is a guess from the cameras alone: give near and far if you know them.")
+    return tuple(notes)
+
+
+def _find(origin: dict[str, Any], folder: str | Path | None) -> Path:
+    tried = [Path(origin["path"])]
+    if folder is not None and "relative" in origin:
+        tried.append(Path(folder) / origin["relative"])
+    for path in tried:
+        if path.exists():
+            return path
+    raise DataError(
+        "The capture of this scene is gone",
+        where=tried[0],
+        why="it was moved or deleted since",
+        cure="put it back, or name its new place",
     )

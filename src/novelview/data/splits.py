@@ -30,9 +30,34 @@ class Split:
     train: tuple[str, ...]
     test: tuple[str, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "train": list(self.train), "test": list(self.test)}
+
+    @staticmethod
+    def from_json(values: Any, names: Sequence[str], *, where: str | Path) -> Split:
+        """The split of two lists of names; see :func:`read_split`."""
+        if not isinstance(values, dict) or not isinstance(values.get("train"), list):
+            raise DataError(
+                "This is not a split",
+                where=where,
+                why='expected {"train": [names], "test": [names]}',
+                cure="write the two lists of view names",
+            )
+        known = _spellings(names)
+        train = _indices(values["train"], known, where, "train")
+        test = _indices(values.get("test", []), known, where, "test")
+        if train & test:
+            raise DataError(
+                "A view is in both lists of a split",
+                where=where,
+                why=", ".join(names[i] for i in sorted(train & test)[:5]),
+                cure="keep each view in one list: a held-out view must never be trained on",
+            )
+        return _by_index(str(values.get("name", "lists")), names, train, test)
+
     def write(self, path: str | Path) -> None:
         """Write as JSON, whole or not at all; raises ``OutputError``."""
-        atomic_write_json(path, {"name": self.name, "train": list(self.train), "test": list(self.test)})
+        atomic_write_json(path, self.to_json())
 
 
 def make_split(rule: str, names: Sequence[str], partition: dict[str, tuple[int, ...]] | None = None) -> Split:
@@ -82,18 +107,13 @@ def read_split(path: str | Path, names: Sequence[str]) -> Split:
     Names may omit folder and suffix where that is unambiguous. Views in neither list are left out.
     """
     path = Path(path)
-    values = _read_json(path)
-    known = _spellings(names)
-    sets = {key: _indices(values.get(key, []), known, path, key) for key in ("train", "test")}
-    both = sets["train"] & sets["test"]
-    if both:
-        raise DataError(
-            "A view is in both lists of a split",
-            where=path,
-            why=", ".join(names[i] for i in sorted(both)[:5]),
-            cure="keep each view in one list: a held-out view must never be trained on",
-        )
-    return _by_index(str(values.get("name", path.stem)), names, sets["train"], sets["test"])
+    if path.suffix != ".json" and not path.is_file():
+        raise ConfigError(f"Unknown split {str(path)!r}", cure=f"choose one of: {RULES}")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError("Cannot read a split", where=path, why=str(error), cure=f"or use {RULES}") from error
+    return Split.from_json(values, names, where=path)
 
 
 def _every(rule: str, argument: str, count: int) -> set[int]:
@@ -138,23 +158,6 @@ def _by_index(name: str, names: Sequence[str], train: set[int], test: set[int]) 
     return Split(name, tuple(names[i] for i in sorted(train)), tuple(names[i] for i in sorted(test)))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if path.suffix != ".json" and not path.is_file():
-        raise ConfigError(f"Unknown split {str(path)!r}", cure=f"choose one of: {RULES}")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError("Cannot read a split", where=path, why=str(error), cure=RULES) from error
-    if not isinstance(values, dict) or not isinstance(values.get("train"), list):
-        raise DataError(
-            "This is not a split",
-            where=path,
-            why='expected {"train": [names], "test": [names]}',
-            cure="write the two lists of view names",
-        )
-    return values
-
-
 def _spellings(names: Sequence[str]) -> dict[str, int]:
     """Every way to write a view's name that means one view only."""
     count: dict[str, list[int]] = {}
@@ -165,14 +168,14 @@ def _spellings(names: Sequence[str]) -> dict[str, int]:
     return unique | {name: i for i, name in enumerate(names)}
 
 
-def _indices(listed: Any, known: dict[str, int], path: Path, key: str) -> set[int]:
+def _indices(listed: Any, known: dict[str, int], where: str | Path, key: str) -> set[int]:
     if not isinstance(listed, list):
-        raise DataError("This is not a split", where=path, why=f"{key!r} is not a list of names")
+        raise DataError("This is not a split", where=where, why=f"{key!r} is not a list of names")
     unknown = [str(name) for name in listed if str(name) not in known]
     if unknown:
         raise DataError(
             f"A split names {len(unknown)} views that the capture does not have",
-            where=path,
+            where=where,
             why=f"in {key!r}: {', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}",
             cure=f"use the capture's own names, such as {next(iter(known))!r}",
         )
