@@ -6,7 +6,7 @@ and travels with every result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from novelview.errors import DataError
 
 SsimWindow = Literal["gaussian11", "uniform7"]
+Region = Literal["image", "mask"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class MetricSettings:
         mean: how the values of several images become one.
     """
 
-    region: Literal["image", "mask"] = "image"
+    region: Region = "image"
     data_range: float = 1.0
     colours: str = "sRGB as stored, clamped to [0, 1], not rounded to 8 bit"
     psnr: str = "-10 log10 of the mean squared error over pixels and channels of one image"
@@ -48,6 +49,13 @@ class MetricSettings:
     )
     lpips: str = "not measured: no weights were given"
     mean: str = "arithmetic mean of the values of the images"
+
+    def with_lpips(self, trunk: str | None) -> MetricSettings:
+        """The settings where LPIPS is measured with the network ``trunk``, or not at all (None)."""
+        if trunk is None:
+            return self
+        where = "whole image" if self.region == "image" else "whole image, masks not applied"
+        return replace(self, lpips=f"version 0.1, {trunk} trunk, images scaled to [-1, 1], {where}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,215 @@
+"""How good a method is on views it has not seen, beside what classical means make of the same photographs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from novelview.data.scene import Scene
+from novelview.errors import ConfigError, DataError, MethodError
+from novelview.evaluation.baselines import BASELINES, baseline
+from novelview.evaluation.metrics import MetricSettings, Region, Scores, depth_errors, psnr, ssim
+from novelview.evaluation.perceptual import LPIPS
+from novelview.evaluation.report import Report
+from novelview.evaluation.results import Contender, Row
+from novelview.export.frames import write_frame
+from novelview.methods.method import Method
+from novelview.types import Frames, Views
+
+Renderer = Callable[[int], Frames]
+
+
+def evaluate(
+    method: Method,
+    scene: Scene,
+    state: Any = None,
+    *,
+    name: str | None = None,
+    folder: str | Path | None = None,
+    baselines: bool | Sequence[str] = True,
+    views: Sequence[str] | None = None,
+    on: Literal["test", "train"] = "test",
+    region: Region = "image",
+    lpips: LPIPS | None = None,
+) -> Report:
+    """Render views whose photographs are known and measure the difference; one view at a time is in memory.
+
+    Args:
+        method: a trained method.
+        scene: the scene it was trained on, or is to be conditioned on.
+        state: what ``method.condition`` gave; None: it is conditioned on ``scene.train``.
+        name: what the report calls the method; None: its class.
+        folder: keep every rendered image and photograph as PNG in ``folder/pictures``; None: numbers only.
+        baselines: also score the classical baselines, all of them or those named.
+        views: names of the views to score; None: all.
+        on: "test" scores held-out views. "train" scores views the method has learnt from; the report says so,
+            and a baseline is not given the view it has to show.
+        region: score the whole image, or only the foreground of the scene's masks.
+        lpips: perceptual network; None: LPIPS is not measured.
+
+    Raises:
+        ConfigError: the scene holds out no view, or an option does not fit it.
+        MethodError: the method renders something that is no picture of the right size.
+    """
+    scored = _scored_views(scene, on, views)
+    if region == "mask" and not scored.has_masks:
+        raise ConfigError("This scene has no masks to score", where=scene.name, cure="score the whole image")
+    chosen = tuple(BASELINES) if baselines is True else tuple(baselines or ())
+    pictures = _Pictures(None if folder is None else Path(folder))
+    name = name or type(method).__name__
+    if name in chosen:
+        raise ConfigError(f"A baseline is called {name!r} too", cure="name the method differently")
+    with _inference(method):
+        state = method.condition(scene.train) if state is None else state
+        device = next((parameter.device for parameter in method.parameters()), torch.device("cpu"))
+        renderers: dict[str, Renderer] = {name: lambda i: method.render(state, scored.cameras[i].to(device))}
+        renderers |= {each: partial(_baseline, each, scene, scored, on) for each in chosen}
+        rows, truth = _score_all(renderers, scored, pictures, region, lpips)
+    return Report(
+        scene=scene.name,
+        method=name,
+        on=on,
+        train_views=len(scene.train),
+        test_views=len(scene.test),
+        sizes=tuple((int(w), int(h)) for w, h in scored.cameras.sizes.tolist()),
+        settings=MetricSettings(region=region).with_lpips(None if lpips is None else lpips.trunk),
+        contenders=tuple(
+            Contender(each, "method" if each == name else "baseline", tuple(rows[each])) for each in renderers
+        ),
+        truth=truth,
+        folder=pictures.folder,
+        origin=dict(scene.origin),
+        notes=scene.notes,
+    )
+
+
+def _scored_views(scene: Scene, on: Literal["test", "train"], names: Sequence[str] | None) -> Views:
+    candidates = scene.test if on == "test" else scene.train
+    if on == "test" and not len(scene.test):
+        raise ConfigError(
+            "There is no held-out view to score",
+            where=scene.name,
+            why="every view of this scene was given to the method",
+            cure="train with a split that holds views out, such as every-8; or score the training views, "
+            "which says how well the method remembers them and is marked so",
+        )
+    both = set(scene.train.names) & set(scene.test.names)
+    if on == "test" and both:
+        raise ConfigError(
+            "A held-out view is also a training view", where=scene.name, why=", ".join(sorted(both)[:5])
+        )
+    if names is None:
+        return candidates
+    unknown = [each for each in names if each not in candidates.names]
+    if unknown or not names:
+        raise ConfigError(
+            f"There is no view {unknown[0]!r} to score" if unknown else "No view is named to be scored",
+            where=scene.name,
+            cure=f"name some of: {', '.join(candidates.names[:8])}{' …' if len(candidates) > 8 else ''}",
+        )
+    return candidates[[candidates.names.index(each) for each in names]]
+
+
+def _baseline(name: str, scene: Scene, scored: Views, on: str, i: int) -> Frames:
+    sources = scene.train
+    if on == "train":
+        sources = sources[[j for j, each in enumerate(sources.names) if each != scored.names[i]]]
+    return baseline(name, sources, scene.bounds, scored.cameras[i])
+
+
+def _score_all(
+    renderers: Mapping[str, Renderer],
+    scored: Views,
+    pictures: _Pictures,
+    region: Region,
+    lpips: LPIPS | None,
+) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """Rows of every contender, and the files of the photographs."""
+    rows: dict[str, list[Row]] = {name: [] for name in renderers}
+    truth = []
+    for i in range(len(scored)):
+        photograph = scored.image(i)
+        file = pictures.keep(photograph, "photograph", i)
+        truth += [file] if file else []
+        for contender, (name, render) in enumerate(renderers.items()):
+            start = time.perf_counter()
+            frames = _finished(render(i))
+            seconds = time.perf_counter() - start
+            _check(frames, photograph, name, scored.names[i])
+            scores = _scores(frames, scored, i, photograph, region, lpips)
+            file = pictures.keep(frames.rgb[0], f"{contender}-{name}", i)
+            rows[name].append(Row(scored.names[i], scores, seconds, file))
+    return rows, tuple(truth)
+
+
+def _scores(
+    frames: Frames, scored: Views, i: int, photograph: Tensor, region: Region, lpips: LPIPS | None
+) -> Scores:
+    image = frames.rgb[0].clamp(0, 1)
+    mask = scored.mask(i) if region == "mask" else None
+    if mask is not None and not bool(mask.any()):
+        raise DataError("The mask of a view is empty", where=scored.names[i], cure="score the other views")
+    depth = None
+    if scored.has_depths and frames.depth is not None:
+        depth = depth_errors(frames.depth[0], scored.depth(i), mask)
+    return Scores(
+        psnr=psnr(image, photograph, mask),
+        ssim_gaussian11=ssim(image, photograph, "gaussian11", mask),
+        ssim_uniform7=ssim(image, photograph, "uniform7", mask),
+        lpips=None if lpips is None else float(lpips(image, photograph)),
+        depth_abs_rel=None if depth is None else depth[0],
+        depth_rmse=None if depth is None else depth[1],
+    )
+
+
+def _finished(frames: Frames) -> Frames:
+    """The frames on the CPU; copying them there waits for a GPU to finish, so that its time is counted."""
+    return Frames(frames.rgb.float().cpu(), None if frames.depth is None else frames.depth.float().cpu())
+
+
+def _check(frames: Frames, photograph: Float[Tensor, "h w 3"], name: str, view: str) -> None:
+    expected = (1, *photograph.shape)
+    if tuple(frames.rgb.shape) != expected:
+        why = f"an image of shape {tuple(frames.rgb.shape)} came back, expected {expected}"
+    elif not bool(frames.rgb.isfinite().all()):
+        why = "some of its colours are not finite"
+    else:
+        return
+    raise MethodError(f"{name} did not render a picture that can be scored", where=view, why=why)
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Where rendered images are kept, if anywhere."""
+
+    folder: Path | None
+
+    def keep(self, rgb: Float[Tensor, "h w 3"], who: str, i: int) -> str | None:
+        """Write an image; gives its path relative to the folder."""
+        if self.folder is None:
+            return None
+        # Names of views may hold slashes, so files are numbered.
+        path = Path("pictures", "".join(c if c.isalnum() or c in "-_." else "_" for c in who), f"{i:04d}.png")
+        write_frame(self.folder / path, rgb)
+        return path.as_posix()
+
+
+@contextmanager
+def _inference(method: Method) -> Iterator[None]:
+    """Evaluation mode without gradients; the method is left as it was."""
+    training = method.training
+    method.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        method.train(training)
