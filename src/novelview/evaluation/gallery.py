@@ -42,7 +42,7 @@ def mean_table(contenders: Sequence[Contender]) -> str:
     for contender, values in zip(contenders, means, strict=True):
         name = contender.name + (" (baseline)" if contender.kind == "baseline" else "")
         shown = [_shown(value, m) for value, m in zip(values, metrics, strict=True)]
-        rows.append([name, *shown, f"{contender.seconds:.3g}"])
+        rows.append([name, *shown, f"{contender.seconds:.2f}" if contender.seconds >= 0.01 else "< 0.01"])
         flags = [_is_best(v, column, m) for v, column, m in zip(values, columns, metrics, strict=True)]
         best.append([False, *flags, False])
     head = ["", *(_COLUMNS[m][0] for m in metrics), "seconds per image"]
