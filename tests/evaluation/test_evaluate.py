@@ -83,7 +83,12 @@ def scene(**extra: Tensor) -> Scene:
         train=views_at([-0.5, 0.0, 0.5, 1.0], ["a", "b", "c", "d"]),
         test=views_at([-0.2, 0.3, 0.7], ["x/1.png", HOSTILE, "z"], **extra),
         bounds=BOUNDS,
-        origin={"path": "/data/shelf", "format": "nerfstudio", "split": "every-8", "scale": 0.5},
+        origin={
+            "path": "/data/shelf",
+            "format": "nerfstudio",
+            "split": {"name": "every-8"},
+            "masks": "object",
+        },
         notes=("two photographs were blurred",),
     )
 
@@ -265,7 +270,7 @@ def test_json_holds_every_number(written: tuple[Report, Path]) -> None:
     values = json.loads((folder / "report.json").read_text())
     assert values == report.to_json()
     assert values["settings"]["data_range"] == 1.0
-    assert values["origin"]["split"] == "every-8"
+    assert values["origin"]["split"]["name"] == "every-8"
     assert [c["name"] for c in values["contenders"]] == ["me & you", *BASELINES]
     assert values["contenders"][0]["views"][1]["view"] == HOSTILE
     assert values["contenders"][0]["mean"]["psnr"] == pytest.approx(20, abs=1e-3)

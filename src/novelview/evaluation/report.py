@@ -153,9 +153,10 @@ class Report:
             "held-out views": self.test_views,
             "scored views": len(self.sizes),
             "image size": size,
-            **{key: self.origin[key] for key in ("split", "scale", "format") if key in self.origin},
+            "split": self.origin.get("split", {}).get("name"),
+            "format": self.origin.get("format"),
         }
-        items = [f"<li>{escape(key)} <b>{escape(str(value))}</b></li>" for key, value in facts.items()]
+        items = [f"<li>{escape(k)} <b>{escape(str(v))}</b></li>" for k, v in facts.items() if v is not None]
         notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in self.notes)
         return f'<ul class="facts">{"".join(items)}</ul>{notes}'
 
