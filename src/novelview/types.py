@@ -237,6 +237,19 @@ class Frames:
 
 
 @dataclass(frozen=True)
+class FrontView:
+    """The view that all cameras of a forward-facing scene nearly share; scene units, OpenCV axes.
+
+    Attributes:
+        pose: camera-to-world of the mean camera, three rows of four.
+        half_size: half width and half height of its image at depth 1.
+    """
+
+    pose: tuple[tuple[float, ...], ...]
+    half_size: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Bounds:
     """What a per-scene method must know of a scene's extent before it has seen a pixel; scene units.
 
@@ -248,6 +261,7 @@ class Bounds:
         unbounded: whether things beyond the box are visible and must be represented.
         background: colour behind everything, None where the scene fills every ray.
         forward_facing: whether all cameras look the same way, so that NDC makes sense.
+        front: the view they share, where they look the same way.
     """
 
     near: float
@@ -257,6 +271,7 @@ class Bounds:
     unbounded: bool = True
     background: tuple[float, float, float] | None = None
     forward_facing: bool = False
+    front: FrontView | None = None
 
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
@@ -265,7 +280,7 @@ class Bounds:
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> Bounds:
-        background = values["background"]
+        background, front = values["background"], values.get("front")
         return Bounds(
             near=float(values["near"]),
             far=float("inf") if values["far"] is None else float(values["far"]),
@@ -274,4 +289,10 @@ class Bounds:
             unbounded=bool(values["unbounded"]),
             background=None if background is None else tuple(background),
             forward_facing=bool(values["forward_facing"]),
+            front=None if front is None else _front_from_json(front),
         )
+
+
+def _front_from_json(values: dict[str, Any]) -> FrontView:
+    half_width, half_height = values["half_size"]
+    return FrontView(tuple(tuple(row) for row in values["pose"]), (half_width, half_height))

@@ -9,12 +9,13 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from novelview.cameras.cameras import Cameras
 from novelview.data.hull import hull_points
 from novelview.data.sweep import sweep_points
 from novelview.geometry.rigid import Similarity
-from novelview.types import Bounds, Views
+from novelview.types import Bounds, FrontView, Views
 
 Evidence = Literal["masks", "points", "stated", "photographs", "cameras"]
 
@@ -117,6 +118,16 @@ def looks_forward(cameras: Cameras, near: float) -> bool:
     return bool(widest < math.radians(65)) and bool(along.max() - along.min() < near)
 
 
+def front_view(cameras: Cameras) -> FrontView:
+    """The mean camera: mean centre, mean viewing direction and mean up, median field of view."""
+    forward = F.normalize(cameras.forward.mean(dim=0), dim=0)
+    right = F.normalize(torch.linalg.cross(cameras.rotations[:, :, 1].mean(dim=0), forward), dim=0)
+    down = torch.linalg.cross(forward, right)
+    pose = torch.stack([right, down, forward, cameras.centres.mean(dim=0)], dim=1)
+    half = (cameras.sizes / 2 / cameras.intrinsics[:, :2]).median(dim=0).values
+    return FrontView(tuple(tuple(row) for row in pose.tolist()), (float(half[0]), float(half[1])))
+
+
 def scene_frame(cameras: Cameras, extent: Extent) -> Similarity:
     """The similarity from the input's frame to one that is kind to networks.
 
@@ -182,6 +193,7 @@ def scene_bounds(
             around = (points - centre).norm(dim=-1) < (cameras.centres - centre).norm(dim=-1).median()
             points = points[around] if int(around.sum()) >= FEWEST_POINTS else points
         lower, upper = _corners(points, 0.0 if object else 0.02)
+    forward_facing = looks_forward(cameras, near)
     return Bounds(
         near=near,
         far=far,
@@ -189,7 +201,8 @@ def scene_bounds(
         box_max=(float(upper[0]), float(upper[1]), float(upper[2])),
         unbounded=not object,
         background=background,
-        forward_facing=looks_forward(cameras, near),
+        forward_facing=forward_facing,
+        front=front_view(cameras) if forward_facing else None,
     )
 
 
