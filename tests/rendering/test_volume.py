@@ -126,9 +126,9 @@ def test_over_lets_the_background_through() -> None:
 
 def test_mean_depth_and_disparity_of_nothing_are_zero_and_never_nan() -> None:
     weights = torch.tensor([[0.0, 0.0], [0.1, 0.3]], requires_grad=True)
-    depth = mean_depth(weights, torch.tensor([[1.0, 2.0], [1.0, 2.0]]))
-    torch.testing.assert_close(depth, torch.tensor([0.0, 1.75]))
-    torch.testing.assert_close(disparity(depth), torch.tensor([0.0, 1 / 1.75]))
-    disparity(depth).sum().backward()
+    depths = torch.tensor([[1.0, 2.0], [1.0, 2.0]])
+    torch.testing.assert_close(mean_depth(weights, depths), torch.tensor([0.0, 1.75]))
+    torch.testing.assert_close(disparity(weights, depths), torch.tensor([0.0, 1 / 1.75]))
+    disparity(weights, depths).sum().backward()
     assert weights.grad is not None
     assert bool(weights.grad.isfinite().all())

@@ -71,6 +71,7 @@ def mean_depth(weights: Float[Tensor, "*b s"], depths: Float[Tensor, "*b s"]) ->
     return torch.where(total > 0, mean, torch.zeros_like(mean))
 
 
-def disparity(depth: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+def disparity(weights: Float[Tensor, "*b s"], depths: Float[Tensor, "*b s"]) -> Float[Tensor, "*b"]:
     """Inverse of the mean depth; 0, infinitely far, where the ray met nothing."""
-    return torch.where(depth > 0, 1 / depth.clamp(min=1e-10), torch.zeros_like(depth))
+    mean = mean_depth(weights, depths)
+    return torch.where(opacity(weights) > 0, 1 / mean.clamp(min=1e-10), torch.zeros_like(mean))

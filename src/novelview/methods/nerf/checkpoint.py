@@ -1,0 +1,126 @@
+"""Checkpoints of the authors' code and of its PyTorch ports: what is in them, and what must be guessed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from novelview.errors import CheckpointError, ConfigError
+from novelview.methods.nerf.config import NeRFConfig
+from novelview.methods.nerf.model import NeRF
+from novelview.methods.nerf.network import Network
+from novelview.nn.encodings import frequency_width
+from novelview.safe_pickle import load_tensors
+from novelview.types import Bounds
+
+COARSE, FINE = "network_fn_state_dict", "network_fine_state_dict"
+
+# The authors' rays pass through the corner of each pixel.
+OFFICIAL = NeRFConfig(pixel_centre=0.0)
+
+# The files say nothing of the scene; these are the bounds of the paper's synthetic ones.
+SYNTHETIC = Bounds(
+    near=2.0,
+    far=6.0,
+    box_min=(-1.5, -1.5, -1.5),
+    box_max=(1.5, 1.5, 1.5),
+    unbounded=False,
+    background=(1.0, 1.0, 1.0),
+)
+
+
+def load_official(
+    path: Path,
+    *,
+    config: NeRFConfig = OFFICIAL,
+    bounds: Bounds = SYNTHETIC,
+) -> NeRF:
+    """A NeRF out of a checkpoint of the authors' code (nerf-pytorch and R2L's teacher); nothing in it is run.
+
+    Args:
+        path: a file that holds ``network_fn_state_dict`` and ``network_fine_state_dict``.
+        config: how to sample, and in which coordinates, which the file does not say; the shape of the network
+            is read off the file.
+        bounds: extent of the scene, in the frame that the checkpoint was trained in.
+
+    Raises:
+        CheckpointError: the file cannot be read, asks for code to be run, or its tensors do not fit together.
+    """
+    content = load_tensors(path)
+    coarse, fine = (_network_tensors(content, key, path) for key in (COARSE, FINE))
+    method = NeRF(_with_architecture(config, coarse, path), bounds)
+    _fill(method.coarse, coarse, COARSE, path)
+    _fill(method.fine, fine, FINE, path)
+    return method.eval()
+
+
+def _network_tensors(content: Any, key: str, path: Path) -> dict[str, Tensor]:
+    tensors = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise CheckpointError(
+            "This is not a NeRF checkpoint",
+            where=path,
+            why=f"it has no tensors under {key!r}; it holds {found}",
+            cure="give a file of the authors' code, trained with coarse and fine sampling",
+        )
+    return {str(name).removeprefix("module."): value for name, value in tensors.items()}
+
+
+def _with_architecture(config: NeRFConfig, tensors: dict[str, Tensor], path: Path) -> NeRFConfig:
+    """``config`` with width, depth, octaves and use of viewing directions from the shapes of the weights."""
+    first = _matrix(tensors, "pts_linears.0.weight", path)
+    width = first.shape[0]
+    found: dict[str, Any] = {
+        "width": width,
+        "depth": sum(name.startswith("pts_linears.") and name.endswith(".weight") for name in tensors),
+        "point_octaves": _octaves("pts_linears.0.weight", first.shape[1], path),
+        "view_directions": "alpha_linear.weight" in tensors,
+    }
+    if found["view_directions"]:
+        name = "views_linears.0.weight"
+        found["direction_octaves"] = _octaves(name, _matrix(tensors, name, path).shape[1] - width, path)
+    try:
+        return replace(config, **found)
+    except ConfigError as error:
+        raise CheckpointError("This is not a NeRF checkpoint", where=path, why=error.what) from None
+
+
+def _matrix(tensors: dict[str, Tensor], name: str, path: Path) -> Tensor:
+    if name not in tensors or tensors[name].dim() != 2:
+        raise CheckpointError("This is not a NeRF checkpoint", where=path, why=f"it has no matrix {name!r}")
+    return tensors[name]
+
+
+def _octaves(name: str, channels: int, path: Path) -> int:
+    octaves = (channels // 3 - 1) // 2
+    if octaves < 0 or frequency_width(3, octaves) != channels:
+        raise CheckpointError(
+            "This is not a NeRF checkpoint",
+            where=path,
+            why=f"{name!r} takes {channels} encoded values, and no number of octaves gives as many",
+        )
+    return octaves
+
+
+def _fill(network: Network, tensors: dict[str, Tensor], key: str, path: Path) -> None:
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    faults = [f"{name} is missing" for name in expected if name not in found]
+    faults += [f"{name} is not known" for name in found if name not in expected]
+    faults += [
+        f"{name} is {list(found[name])} instead of {list(expected[name])}"
+        for name in expected
+        if name in found and found[name] != expected[name]
+    ]
+    if faults:
+        raise CheckpointError(
+            f"The weights in {key!r} are not those of a NeRF",
+            where=path,
+            why="; ".join(faults),
+            cure="the paper's network is the only one known: one skip, after the fifth layer",
+        )
+    network.load_state_dict(tensors)
