@@ -1,0 +1,206 @@
+"""The training loop: one for all methods, one process or many, interrupted or not."""
+
+from __future__ import annotations
+
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType
+
+from novelview.data.samplers import Sampler
+from novelview.errors import ConfigError
+from novelview.methods.method import Method
+from novelview.methods.recipe import Recipe
+from novelview.training.checkpoint import latest_step, load_weights, read_checkpoint, save_checkpoint
+from novelview.training.interrupts import Interrupted, Interrupts
+from novelview.training.learner import Learner
+from novelview.training.log import Log, Meter, psnr
+from novelview.training.optim import check_recipe, learning_rate
+
+Evaluate = Callable[[Method, int], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How often, in steps, a training does what is not training."""
+
+    save: int = 1000
+    """Write a checkpoint; the last step always does."""
+    evaluate: int = 1000
+    """Render held-out views; the last step always does."""
+    log: int = 100
+    """Write a line of figures."""
+    keep: int = 2
+    """Number of checkpoints that are kept."""
+
+
+DEFAULT_RHYTHM = Rhythm()
+
+
+def make_accelerator(device: str | None = None) -> Accelerator:
+    """The processes and the device of a training, as ``torchrun`` or ``accelerate launch`` have set them up.
+
+    Args:
+        device: "cpu" or "cuda" to insist on one; None takes the best there is.
+
+    Raises:
+        ConfigError: the device is not there, or the launcher asks for something other than data parallelism.
+    """
+    # Unused parameters are the rule in coarse-to-fine methods, and without this flag they hang all processes.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
+    try:
+        # Precision belongs to the recipe, and accelerate's own would be fixed for the life of the process.
+        accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[unused])
+    except ValueError as error:
+        raise ConfigError(f"Cannot train on {device or 'this machine'}", why=str(error)) from error
+    if device is not None and accelerator.device.type != device:
+        raise ConfigError(
+            f"Cannot train on {device}",
+            why=f"accelerate offers {accelerator.device}",
+            cure="choose another device",
+        )
+    if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+        raise ConfigError(
+            f"Training under {accelerator.distributed_type.value} is not supported",
+            why="weights are kept whole on every process (data parallelism)",
+            cure="start with torchrun, or turn it off in accelerate's configuration",
+        )
+    return accelerator
+
+
+def train(
+    method: Method,
+    sampler: Sampler,
+    recipe: Recipe,
+    run: Path | None = None,
+    *,
+    seed: int = 0,
+    accelerator: Accelerator | None = None,
+    rhythm: Rhythm = DEFAULT_RHYTHM,
+    evaluate: Evaluate | None = None,
+    quiet: bool = False,
+    tensorboard: bool = False,
+) -> Method:
+    """Optimise ``method`` in place and return it, ready to render, with averaged weights if there are any.
+
+    Args:
+        method: freshly built, or with weights to start from.
+        sampler: gives the batches; a global batch is sliced over processes and ``recipe.accumulate``.
+        recipe: how to train.
+        run: folder for checkpoints and figures; a checkpoint in it is continued, exactly so on a CPU. None
+            writes nothing.
+        seed: of every random draw.
+        accelerator: from :func:`make_accelerator`.
+        rhythm: how often to save, evaluate and log.
+        evaluate: called on the main process with the method in evaluation mode under averaged weights.
+        quiet: print nothing.
+        tensorboard: also write TensorBoard files.
+
+    Raises:
+        ConfigError: the recipe cannot be followed here.
+        CheckpointError: the checkpoint does not fit the method.
+        Interrupted: SIGINT or SIGTERM came; all is saved. Only with a ``run``.
+        OutputError: something cannot be written; the previous checkpoint is whole.
+    """
+    accelerator = accelerator or make_accelerator()
+    check_recipe(recipe, accelerator.num_processes)
+    if recipe.precision == "float16" and accelerator.device.type != "cuda":
+        raise ConfigError(
+            f"float16 does not train on {accelerator.device.type}",
+            cure="use bfloat16 or float32, or a CUDA device",
+        )
+    method.to(accelerator.device).train()
+    learner, start, seconds = _begin(method, sampler, recipe, run, seed, accelerator)
+    main, meter = accelerator.is_main_process, Meter()
+    with (
+        Log(run if main else None, recipe.steps, start, quiet or not main, tensorboard and main) as log,
+        Interrupts(patient=accelerator.num_processes > 1) if run else nullcontext() as signals,
+    ):
+        if start:
+            log.say(f"continuing after step {start} of {recipe.steps}")
+        for step in range(start, recipe.steps):
+            began, done = time.perf_counter(), step + 1
+            if method.advance(step, recipe.steps):
+                learner.grown()
+            scalars = learner.update(step)
+            lap = time.perf_counter() - began
+            seconds += lap
+            meter.add(scalars, lap)
+            log.advance(done)
+            if _due(done, rhythm.log, recipe):
+                _record(log, done, meter, learner, recipe, accelerator)
+            stop = _signal(signals, accelerator)
+            if run and (stop or _due(done, rhythm.save, recipe)):
+                if main:
+                    save_checkpoint(run, learner.checkpoint(done, seconds), rhythm.keep)
+                accelerator.wait_for_everyone()
+            if run and stop and done < recipe.steps:
+                raise Interrupted(stop, done, recipe.steps, run)
+            if evaluate is not None and _due(done, rhythm.evaluate, recipe):
+                if main:
+                    log.record_evaluation(done, _evaluation(evaluate, learner, done))
+                accelerator.wait_for_everyone()
+    if learner.average is not None:
+        learner.average.apply(method)
+    return method.eval()
+
+
+def _begin(
+    method: Method, sampler: Sampler, recipe: Recipe, run: Path | None, seed: int, accelerator: Accelerator
+) -> tuple[Learner, int, float]:
+    """The learner, the steps done and the seconds they took: those of the run's checkpoint, if any."""
+    if run is None or latest_step(run) is None:
+        return Learner(method, sampler, recipe, accelerator, seed), 0, 0.0
+    checkpoint = read_checkpoint(run)
+    load_weights(method, checkpoint, averaged=False, where=run)
+    learner = Learner(method, sampler, recipe, accelerator, seed)
+    learner.load(checkpoint)
+    return learner, checkpoint.progress.step, checkpoint.progress.seconds
+
+
+def _due(done: int, every: int, recipe: Recipe) -> bool:
+    return done % every == 0 or done == recipe.steps
+
+
+def _signal(signals: Interrupts | None, accelerator: Accelerator) -> int | None:
+    """The signal that any process got, so that all of them stop after the same step."""
+    mine = signals.signal if signals is not None else None
+    if signals is None or accelerator.num_processes == 1:
+        return mine
+    caught = torch.tensor(float(mine is not None), device=accelerator.device)
+    return (mine or signal.SIGTERM) if accelerator.reduce(caught, "sum").item() > 0 else None
+
+
+def _record(
+    log: Log, done: int, meter: Meter, learner: Learner, recipe: Recipe, accelerator: Accelerator
+) -> None:
+    """Keep and show the means since the last time, over all processes."""
+    laps, means = meter.read()
+    means = accelerator.reduce(means, "mean")
+    values = {name: float(value) for name, value in means.items()}
+    if "mse" in values:
+        values["psnr"] = psnr(values["mse"])
+    values["learning_rate"] = learning_rate(done - 1, recipe)
+    values["skipped"] = learner.skipped
+    values["per_second"] = recipe.batch / laps
+    shown = [f"loss {values['loss']:.4g}"]
+    shown += [f"PSNR {values['psnr']:.2f}"] if "psnr" in values else []
+    shown += [f"lr {values['learning_rate']:.2e}", f"{values['per_second']:,.0f} {learner.unit}/s"]
+    shown += [f"skipped {learner.skipped}"] if learner.skipped else []
+    log.record(done, values, "  ".join(shown))
+
+
+def _evaluation(evaluate: Evaluate, learner: Learner, done: int) -> dict[str, float]:
+    method = learner.method.eval()
+    with learner.average.applied(method) if learner.average is not None else nullcontext():
+        values = evaluate(method, done)
+    method.train()
+    return values

@@ -1,0 +1,133 @@
+"""From a scene to a trained method in one call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from novelview.data.scene import Scene
+from novelview.errors import ConfigError, MethodError
+from novelview.methods.discovery import find
+from novelview.methods.method import Method, MethodSpec
+from novelview.methods.recipe import Recipe
+from novelview.training.engine import DEFAULT_RHYTHM, Evaluate, Rhythm, make_accelerator, train
+from novelview.training.optim import check_recipe
+from novelview.training.run import RunInfo, check_same, create_run, describe, open_run
+
+
+def fit(
+    method: str | MethodSpec,
+    scene: Scene,
+    *,
+    preset: str = "default",
+    config: Any = None,
+    recipe: Recipe | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    device: str | None = None,
+    rhythm: Rhythm = DEFAULT_RHYTHM,
+    evaluate: Evaluate | None = None,
+    quiet: bool = False,
+    tensorboard: bool = False,
+) -> Method:
+    """Train a method on a scene and return it, ready to render.
+
+    Args:
+        method: name or specification.
+        scene: its training views are learnt from, its test views never touched.
+        preset: configuration and recipe to start from.
+        config: configuration instead of the preset's.
+        recipe: recipe instead of the preset's.
+        out: run folder; None keeps everything in memory.
+        resume: go on with the run in ``out``; starts it where there is none yet.
+        seed: of initial weights and every random draw.
+        device: "cpu" or "cuda"; None takes the best there is.
+        rhythm: how often to save, evaluate and log.
+        evaluate: called with the method and the number of steps done; its figures are logged.
+        quiet: print nothing.
+        tensorboard: also write TensorBoard files into the run.
+
+    Raises:
+        MethodError: unknown method or preset, or the scene lacks what the method needs.
+        ConfigError: a setting cannot work, or differs from those of the run that is resumed.
+        CheckpointError: the run cannot be resumed because a file is damaged.
+        OutputError: the run folder holds something already, or cannot be written.
+        Interrupted: SIGINT or SIGTERM came; the run is saved.
+    """
+    spec = find(method) if isinstance(method, str) else method
+    chosen = _preset(spec, preset)
+    config, recipe = config or chosen.config, recipe or chosen.recipe
+    check_scene(spec, scene)
+    accelerator = make_accelerator(device)
+    check_recipe(recipe, accelerator.num_processes)
+    info = describe(spec, config, recipe, scene, seed)
+    folder = Path(out) if out is not None else None
+    if resume and folder is None:
+        raise ConfigError(
+            "There is nothing to resume", why="no run folder is named", cure="name one with out"
+        )
+    if folder is not None:
+        info = _prepare_folder(folder, info, resume, accelerator)
+    return train(
+        info.build(),
+        spec.sampler(scene, config, recipe, seed),
+        recipe,
+        folder,
+        seed=seed,
+        accelerator=accelerator,
+        rhythm=rhythm,
+        evaluate=evaluate,
+        quiet=quiet,
+        tensorboard=tensorboard,
+    )
+
+
+def check_scene(spec: MethodSpec, scene: Scene) -> None:
+    """Raise :class:`MethodError` when ``scene`` lacks what the method declares to need."""
+    traits = spec.traits
+    if len(scene.train) < traits.min_views:
+        raise MethodError(
+            f"{spec.title} needs at least {traits.min_views} training views",
+            where=scene.name,
+            why=f"the scene has {len(scene.train)}, besides {len(scene.test)} held-out ones",
+            cure="hold out fewer views, or add photographs",
+        )
+    missing = []
+    if "masks" in traits.needs and not scene.train.has_masks:
+        missing.append("masks")
+    if "depth" in traits.needs and not scene.train.has_depths:
+        missing.append("depth maps")
+    if missing:
+        raise MethodError(
+            f"{spec.title} needs {' and '.join(missing)}",
+            where=scene.name,
+            why="the capture has none",
+            cure=f"add {' and '.join(missing)} to the capture, or choose a method that does without",
+        )
+
+
+def _preset(spec: MethodSpec, name: str) -> Any:
+    if name not in spec.presets:
+        raise MethodError(
+            f"{spec.title} has no preset {name!r}", cure=f"choose one of: {', '.join(spec.presets)}"
+        )
+    return spec.presets[name]
+
+
+def _prepare_folder(folder: Path, asked: RunInfo, resume: bool, accelerator: Accelerator) -> RunInfo:
+    """Make the run, or check that it is the one asked for; the same on every process."""
+    begun = (folder / "run.json").exists()
+    accelerator.wait_for_everyone()
+    if not (resume and begun):
+        if accelerator.is_main_process:
+            create_run(folder, asked)
+        accelerator.wait_for_everyone()
+        return asked
+    saved = open_run(folder)
+    check_same(folder, saved, asked)
+    # The extent as it was measured then, so that not even its rounding changes.
+    return replace(asked, scene=replace(saved.scene, origin=asked.scene.origin))

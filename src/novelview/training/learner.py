@@ -1,0 +1,167 @@
+"""One update of a method's weights: loss over slices, gradient, optimiser, average."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from novelview.data.samplers import Sampler
+from novelview.errors import MethodError
+from novelview.methods.method import Method
+from novelview.methods.recipe import Recipe
+from novelview.random import Draws, generator_for
+from novelview.training.average import WeightAverage
+from novelview.training.checkpoint import Checkpoint, Progress, check_tensors
+from novelview.training.optim import (
+    build_optimizer,
+    gradient_norm,
+    keep_state,
+    learning_rate,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    parameters_of,
+    set_learning_rate,
+)
+from novelview.types import RayBatch, Sample
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_PATIENCE = 100
+
+
+class Learner:
+    """A method and everything that changes with it while it learns.
+
+    Args:
+        method: on the accelerator's device already.
+        sampler: gives the batches.
+        recipe: checked already.
+        accelerator: knows the processes.
+        seed: of all random draws.
+
+    Attributes:
+        unit: what a batch is counted in, "rays" or "samples".
+        skipped: number of steps whose gradient was refused so far.
+        average: running average of the weights, where the recipe asks for one.
+    """
+
+    def __init__(
+        self, method: Method, sampler: Sampler, recipe: Recipe, accelerator: Accelerator, seed: int
+    ) -> None:
+        self.method, self.skipped, self.unit = method, 0, "samples"
+        self._sampler, self._recipe, self._accelerator, self._seed = sampler, recipe, accelerator, seed
+        self._scaler = torch.amp.GradScaler(accelerator.device.type, enabled=recipe.precision == "float16")
+        self._refused_in_a_row = 0
+        self._wrap()
+        self._optimizer = build_optimizer(method.parameter_groups(), recipe)
+        self.average = WeightAverage(method, recipe.ema) if recipe.ema is not None else None
+
+    def grown(self) -> None:
+        """Go on with the method's new parameters; unchanged ones keep their optimiser state."""
+        previous = self._optimizer
+        self._wrap()
+        self._optimizer = build_optimizer(self.method.parameter_groups(), self._recipe)
+        keep_state(previous, self._optimizer)
+        if self.average is not None:
+            self.average.restart(self.method)
+
+    def update(self, step: int) -> dict[str, Tensor]:
+        """Do step ``step`` and return its scalars: "loss", "gradient_norm" and the parts of the loss."""
+        scalars = self._backward(step)
+        if self._scaler.is_enabled():
+            self._scaler.unscale_(self._optimizer)
+        parameters = parameters_of(self._optimizer)
+        norm = gradient_norm(parameters)
+        if self._acceptable(norm.item(), step):
+            if self._recipe.clip_norm is not None:
+                torch.nn.utils.clip_grads_with_norm_(parameters, self._recipe.clip_norm, norm)
+            set_learning_rate(self._optimizer, learning_rate(step, self._recipe))
+            self._scaler.step(self._optimizer)
+            if self.average is not None:
+                self.average.update(self.method)
+        self._scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+        return {**scalars, "gradient_norm": norm}
+
+    def checkpoint(self, step: int, seconds: float) -> Checkpoint:
+        """The present state, not copied."""
+        progress = Progress(
+            step=step,
+            structure=self.method.structure(),
+            skipped=self.skipped,
+            updates=self.average.updates if self.average is not None else 0,
+            seconds=seconds,
+            scaler=self._scaler.state_dict(),
+        )
+        return Checkpoint(
+            progress=progress,
+            model=self.method.state_dict(),
+            optimizer=optimizer_tensors(self._optimizer, self.method),
+            average=self.average.tensors if self.average is not None else None,
+        )
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Continue a checkpoint whose weights the method has already; ``CheckpointError`` if it misfits."""
+        self.skipped = checkpoint.progress.skipped
+        load_optimizer_tensors(self._optimizer, self.method, checkpoint.optimizer)
+        if checkpoint.progress.scaler:
+            self._scaler.load_state_dict(checkpoint.progress.scaler)
+        if self.average is not None:
+            check_tensors(checkpoint.average or {}, self.average.tensors, "average.safetensors")
+            self.average.load(checkpoint.average or {}, checkpoint.progress.updates)
+
+    def _wrap(self) -> None:
+        self._accelerator.free_memory()
+        autocast = _DTYPES[self._recipe.precision]
+        self._module = self._accelerator.prepare_model(_LossModule(self.method, autocast))
+
+    def _backward(self, step: int) -> dict[str, Tensor]:
+        """Gradients of the mean loss over all slices; the last backward pass averages over processes."""
+        pieces, device = self._recipe.accumulate, self._accelerator.device
+        count = pieces * self._accelerator.num_processes
+        sums: dict[str, Tensor] = {}
+        for piece in range(pieces):
+            index = self._accelerator.process_index * pieces + piece
+            batch = self._sampler.batch(step, index, count)
+            if isinstance(batch, RayBatch):
+                batch, self.unit = batch.to(device), "rays"
+            draws = Draws(generator_for(self._seed, "step", step, device=device), index, count)
+            last = piece == pieces - 1
+            with nullcontext() if last else self._accelerator.no_sync(self._module):
+                total, parts = self._module(batch, step, draws)
+                self._scaler.scale(total / pieces).backward()
+            for name, value in {"loss": total.detach(), **parts}.items():
+                sums[name] = sums[name] + value if name in sums else value
+        return {name: value / pieces for name, value in sums.items()} if pieces > 1 else sums
+
+    def _acceptable(self, norm: float, step: int) -> bool:
+        limit = self._recipe.skip_norm if self._recipe.skip_norm is not None else math.inf
+        if math.isfinite(norm) and norm <= limit:
+            self._refused_in_a_row = 0
+            return True
+        self.skipped += 1
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row == _PATIENCE:
+            raise MethodError(
+                f"Training has failed: {_PATIENCE} gradients in a row were refused, up to step {step}",
+                why=f"the last gradient norm is {norm:.4g}",
+                cure="lower the learning rate, or raise skip_norm where that is what refuses",
+            )
+        return False
+
+
+class _LossModule(nn.Module):
+    """Makes the loss the ``forward`` of a module, which is what distributed wrappers hook into."""
+
+    def __init__(self, method: Method, autocast: torch.dtype) -> None:
+        super().__init__()
+        self.method, self._autocast = method, autocast
+
+    def forward(self, batch: RayBatch | Sample, step: int, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        enabled = self._autocast != torch.float32
+        with torch.autocast(draws.generator.device.type, self._autocast, enabled=enabled):
+            loss = self.method.loss(batch, step, draws)
+        return loss.total.float(), loss.parts
