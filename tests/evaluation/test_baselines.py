@@ -112,9 +112,11 @@ def test_views_that_see_nothing_leave_a_finite_picture(name: str) -> None:
     assert float(frames.rgb.max()) <= 1
 
 
-def test_one_training_view_is_enough() -> None:
+def test_one_training_view_is_shown_as_from_afar() -> None:
     frames = baseline("sweep-argmin", plane_views([(0.0, 0.0)]), BOUNDS, plane_cameras([(0.1, 0.0)]))
     assert bool(frames.rgb.isfinite().all())
+    assert frames.depth is not None
+    torch.testing.assert_close(frames.depth, torch.full_like(frames.depth, BOUNDS.far))
 
 
 def test_what_cannot_be_rendered_is_refused() -> None:

@@ -106,7 +106,8 @@ def _warped_planes(
     width, height = camera.common_size
     rays = camera.rays()
     images = [views.image(i) for i in range(len(views))]
-    for at in plane_depths(bounds.near, bounds.far, PLANES).tolist():
+    # Far planes first: where a single view sees all planes alike, it is distorted least on the farthest.
+    for at in plane_depths(bounds.near, bounds.far, PLANES).flip(0).tolist():
         points = (rays.origins + at * rays.directions).reshape(-1, 3)
         pixels, depth = views.cameras.project(points)
         sampled = [sample_bilinear(image, where) for image, where in zip(images, pixels, strict=True)]
