@@ -77,6 +77,7 @@ class Log:
         if folder is not None:
             truncate_metrics(folder / METRICS_FILE, start)
             with output_errors(folder / METRICS_FILE):
+                folder.mkdir(parents=True, exist_ok=True)
                 self._metrics = open(folder / METRICS_FILE, "a", encoding="utf-8")  # noqa: SIM115
         if self._bar is not None:
             self._task = self._bar.add_task("training", total=steps, completed=start, figures="")
