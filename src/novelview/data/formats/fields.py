@@ -90,6 +90,8 @@ class Fields:
 
     def wrong(self, key: str, value: Any, expected: str) -> DataError:
         """The error for a field that is not what it should be."""
+        if self.fallback and self.values.get(key) is None and self.fallback.get(key) is not None:
+            return self.fallback.wrong(key, value, expected)
         name = f"{self.label}.{key}" if self.label else key
         found = "nothing" if value is None else f"a value of type {type(value).__name__}"
         if isinstance(value, str | int | float):

@@ -101,7 +101,10 @@ def _read_rows(path: Path) -> Float64[np.ndarray, "n 17"]:
             raise ValueError("it is not a matrix of numbers")
         if stored.shape[1] != 17 or not len(stored):
             raise ValueError(f"its shape is {stored.shape}, expected (views, 17)")
-        return np.array(stored, dtype=np.float64)
+        rows = np.array(stored, dtype=np.float64)
+        if not (rows[:, [4, 9]] == rows[0, [4, 9]]).all() or not (rows[0, [4, 9]] >= 1).all():
+            raise ValueError("its views differ in image size, or have none")
+        return rows
     except (
         Exception
     ) as error:  # NumPy raises whatever it likes at a broken header, tokenize's errors included.
@@ -153,7 +156,7 @@ def _factor(folder: Path) -> tuple[int, str]:
 def _same_shape(size: tuple[int, int], stated: Float64[np.ndarray, " 2"]) -> bool:
     """Whether both sizes have one shape, up to rounding to whole pixels."""
     (w, h), (height, width) = size, stated.tolist()
-    return width >= 1 and height >= 1 and abs(w * height - h * width) <= 0.5 * (width + height)
+    return abs(w * height - h * width) <= 0.5 * (width + height)
 
 
 def _scaling(scale: float) -> Similarity:

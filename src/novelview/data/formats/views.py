@@ -204,7 +204,7 @@ def _check_camera(view: PosedView, name: str, path: Path) -> None:
         )
 
 
-def _finite_points(points: Float64[np.ndarray, "p 3"]) -> Float[torch.Tensor, "p 3"] | None:
+def _finite_points(points: Float64[np.ndarray, "p 3"]) -> Float[torch.Tensor, "q 3"] | None:
     kept = points[(np.abs(points) < _LARGEST_NUMBER).all(axis=1)]
     return torch.from_numpy(kept).float() if len(kept) else None
 
