@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 import warnings
@@ -56,9 +57,11 @@ def make_accelerator(device: str | None = None) -> Accelerator:
     # Unused parameters are the rule in coarse-to-fine methods, and without this flag they hang all processes.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
+    # Several processes find each other on a CPU only where accelerate is told that it is one.
+    cpu = device == "cpu" or (device is None and not torch.accelerator.is_available())
     try:
         # Precision belongs to the recipe, and accelerate's own would be fixed for the life of the process.
-        accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[unused])
+        accelerator = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[unused])
     except ValueError as error:
         raise ConfigError(f"Cannot train on {device or 'this machine'}", why=str(error)) from error
     if device is not None and accelerator.device.type != device:
@@ -66,6 +69,12 @@ def make_accelerator(device: str | None = None) -> Accelerator:
             f"Cannot train on {device}",
             why=f"accelerate offers {accelerator.device}",
             cure="choose another device",
+        )
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != started:
+        raise ConfigError(
+            f"{started} processes were started but do not work together on {accelerator.device}",
+            cure="start one, or train on cpu or cuda",
         )
     if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
         raise ConfigError(
