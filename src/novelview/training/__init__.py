@@ -1,9 +1,9 @@
 """Training: one loop for all methods, its checkpoints and its run folders."""
 
 from novelview.training.engine import Evaluate, Rhythm, make_accelerator, train
-from novelview.training.fit import check_scene, fit
+from novelview.training.folder import RunInfo, open_run
 from novelview.training.interrupts import Interrupted, resume_command
-from novelview.training.run import RunInfo, load_method, open_run
+from novelview.training.run import check_scene, fit, load_method
 
 __all__ = [
     "Evaluate",

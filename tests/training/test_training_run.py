@@ -11,7 +11,7 @@ import pytest
 import torch
 from fakes import FAKE, RECIPE, FakeConfig, fake_scene
 
-import novelview.training.run as run_module
+import novelview.training.folder as folder_module
 from novelview.errors import CheckpointError, ConfigError, MethodError, OutputError
 from novelview.geometry.rigid import Similarity
 from novelview.methods.method import Method, MethodSpec
@@ -27,7 +27,7 @@ def _fake_is_discovered(monkeypatch: pytest.MonkeyPatch) -> None:
             raise MethodError(f"There is no method called {name!r}")
         return FAKE
 
-    monkeypatch.setattr(run_module, "find", find)
+    monkeypatch.setattr(folder_module, "find", find)
 
 
 def run_of(folder: Path, **options: object) -> Method:
