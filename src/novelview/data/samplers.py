@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from novelview.errors import ConfigError
+from novelview.cameras.cameras import Cameras
+from novelview.data.images import system_memory
+from novelview.errors import ConfigError, DataError
 from novelview.geometry.lenses import Lens
 from novelview.geometry.rays import Rays
 from novelview.random import generator_for
 from novelview.types import RayBatch, Sample, Views
+
+MEMORY_SHARE = 4  # Pixels to sample from may fill one part in this many of the memory, unless told otherwise.
+TURN_STEPS = 200  # Steps between two exchanges of images that do not all fit in memory,
+TURN_SHARE = 8  # of one part in this many.
 
 
 class Sampler(ABC):
@@ -26,7 +35,23 @@ class Sampler(ABC):
 
 
 class RaySampler(Sampler):
-    """Random pixels of all views, uniformly, with their rays and colours."""
+    """Random pixels, uniformly over all views, with rays and colours, and masks and depths where there are any.
+
+    Colours are kept at 8 bits. Images that do not fit in memory take turns: which ones are present depends on
+    seed and step alone, so that a resumed training sees what an uninterrupted one would have seen.
+
+    Args:
+        views: at least one.
+        batch: rays per step.
+        seed: of the draws.
+        one_view_per_step: all rays of a step come from one view (NeRF's synthetic scenes, R2L spec 2.6).
+        centre_crop_steps: for so many steps, draw from the central half of width and height only.
+        memory: bytes of pixels kept; None: a quarter of the memory there is.
+
+    Raises:
+        ConfigError: no view, or no ray to draw.
+        DataError: an image cannot be read, or a lens model gives no ray for any pixel.
+    """
 
     def __init__(
         self,
@@ -36,59 +61,163 @@ class RaySampler(Sampler):
         *,
         one_view_per_step: bool = False,
         centre_crop_steps: int = 0,
+        memory: int | None = None,
     ) -> None:
-        if not len(views):
-            raise ConfigError("There is no view to sample rays from")
-        self._views, self._batch, self._seed = views, batch, seed
+        if not len(views) or batch < 1:
+            raise ConfigError(
+                f"Cannot draw {batch} rays from {len(views)} views", cure="at least one of each"
+            )
+        self._size, self._seed = batch, seed
         self._one_view, self._crop_steps = one_view_per_step, centre_crop_steps
-        self._sizes = views.cameras.sizes
-        self._pixels = self._sizes.prod(dim=-1)
-        self._ends = self._pixels.cumsum(0)
-        images = [(views.image(i).reshape(-1, 3) * 255).round().to(torch.uint8) for i in range(len(views))]
-        self._colours = torch.cat(images)
-        self._masks = (
-            torch.cat([views.mask(i).flatten() for i in range(len(views))]) if views.has_masks else None
-        )
-        self._depths = (
-            torch.cat([views.depth(i).flatten() for i in range(len(views))]) if views.has_depths else None
-        )
+        self._cameras = views.cameras
+        self._lenses = _LensTable(views.cameras)
+        budget = (system_memory() // MEMORY_SHARE if memory is None else memory) - self._lenses.nbytes
+        self._pixels = _PixelStore(views, seed, budget)
 
     def batch(self, step: int, index: int = 0, count: int = 1) -> RayBatch:
-        if self._batch % count:
-            raise ConfigError(f"A batch of {self._batch} rays cannot be cut into {count} equal slices")
-        rows = self._batch // count
-        view, pixel = self._draw(step)
-        chosen = slice(index * rows, (index + 1) * rows)
-        return self._gather(view[chosen], pixel[chosen])
+        if self._size % count or not 0 <= index < count:
+            raise ConfigError(
+                f"A batch of {self._size} rays cannot be cut into {count} equal slices",
+                cure="choose a batch that is a multiple of processes x accumulation",
+            )
+        rows = self._size // count
+        slots = self._pixels.turn_to(step)
+        slot, x, y = (drawn[index * rows : (index + 1) * rows] for drawn in self._draw(step, slots))
+        view = slots[slot]
+        x, y = self._lenses.usable(view, x, y)
+        rgb, mask, depth = self._pixels.read(slot, y * self._cameras.sizes[view, 0] + x)
+        return RayBatch(self._rays(view, x, y), rgb, view, mask, depth)
 
-    def _draw(self, step: int) -> tuple[Tensor, Tensor]:
-        """View and pixel (x, y) of every ray of a step."""
+    def _draw(self, step: int, slots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Slot and pixel (x, y) of every ray of the global batch; ``slots`` holds the view in each slot."""
         generator = generator_for(self._seed, "rays", step)
+        sizes = self._cameras.sizes[slots]
         if self._one_view:
-            view = torch.randint(len(self._views), (1,), generator=generator).expand(self._batch)
+            slot = torch.randint(len(slots), (1,), generator=generator).expand(self._size)
         else:
-            drawn = torch.randint(int(self._ends[-1]), (self._batch,), generator=generator)
-            view = torch.searchsorted(self._ends, drawn, right=True)
-        size = self._sizes[view]
-        spread = torch.rand(self._batch, 2, generator=generator)
+            ends = sizes.prod(dim=-1).cumsum(0)
+            slot = torch.searchsorted(
+                ends, torch.randint(int(ends[-1]), (self._size,), generator=generator), right=True
+            )
+        share = torch.rand(self._size, 2, generator=generator, dtype=torch.float64)
         if step < self._crop_steps:
-            spread = 0.25 + spread / 2
-        return view, torch.minimum((spread * size).long(), size - 1)
+            share = 0.25 + share / 2
+        x, y = torch.minimum((share * sizes[slot]).long(), sizes[slot] - 1).unbind(-1)
+        return slot, x, y
 
-    def _gather(self, view: Tensor, pixel: Tensor) -> RayBatch:
-        cameras = self._views.cameras
-        flat = (self._ends - self._pixels)[view] + pixel[:, 1] * self._sizes[view, 0] + pixel[:, 0]
-        centre = pixel + 0.5
-        if bool((cameras.lens != Lens.PINHOLE).any()):
-            found = cameras[view].rays_through(centre[:, None]).reshape(len(view))
-        else:
-            local = (centre - cameras.intrinsics[view, 2:]) / cameras.intrinsics[view, :2]
-            local = torch.cat([local, torch.ones_like(local[:, :1])], dim=-1)
-            found = Rays(cameras.centres[view], (cameras.rotations[view] @ local[..., None])[..., 0])
-        return RayBatch(
-            rays=found,
-            rgb=self._colours[flat].float() / 255,
-            view=view,
-            mask=None if self._masks is None else self._masks[flat],
-            depth=None if self._depths is None else self._depths[flat],
-        )
+    def _rays(self, view: Tensor, x: Tensor, y: Tensor) -> Rays:
+        local = self._lenses.directions(view, x, y)
+        directions = (self._cameras.rotations[view] @ local[..., None])[..., 0]
+        return Rays(self._cameras.centres[view], directions)
+
+
+class _PixelStore:
+    """Colours, masks and depths of as many views as fit, in slots of the size of the largest image."""
+
+    def __init__(self, views: Views, seed: int, budget: int) -> None:
+        count, area = len(views), int(views.cameras.sizes.prod(dim=-1).max())
+        slot_bytes = area * (3 + int(views.has_masks) + 4 * int(views.has_depths))
+        held = min(count, max(1, budget // slot_bytes))
+        self._views, self._area = views, area
+        # Views that all fit never move; otherwise they pass by in a shuffled circle.
+        shuffled = torch.randperm(count, generator=generator_for(seed, "order of views"))
+        self._order = torch.arange(count) if held == count else shuffled
+        self._present = [-1] * held
+        self._colours = torch.zeros(held * area, 3, dtype=torch.uint8)
+        self._masks = torch.zeros(held * area, dtype=torch.uint8) if views.has_masks else None
+        self._depths = torch.zeros(held * area) if views.has_depths else None
+        self.turn_to(0)
+
+    def turn_to(self, step: int) -> Tensor:
+        """Load what is due at ``step``; returns which view each slot holds."""
+        held, count = len(self._present), len(self._order)
+        turn = 0 if held == count else step // TURN_STEPS
+        start = turn * max(1, held // TURN_SHARE)
+        due = [(q % held, int(self._order[q % count])) for q in range(start, start + held)]
+        missing = [(slot, view) for slot, view in due if self._present[slot] != view]
+        if missing:
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+                list(pool.map(lambda item: self._load(*item), missing))
+        return torch.tensor(self._present)
+
+    def read(self, slot: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Colour, mask and depth of pixels given by their row-major position."""
+        place = slot * self._area + pixel
+        mask = None if self._masks is None else self._masks[place].float() / 255
+        return self._colours[place].float() / 255, mask, None if self._depths is None else self._depths[place]
+
+    def _load(self, slot: int, view: int) -> None:
+        pixels = int(self._views.cameras.sizes[view].prod())
+        place = slice(slot * self._area, slot * self._area + pixels)
+        self._colours[place] = (self._views.image(view).reshape(-1, 3) * 255).round().to(torch.uint8)
+        if self._masks is not None:
+            self._masks[place] = (self._views.mask(view).reshape(-1) * 255).round().to(torch.uint8)
+        if self._depths is not None:
+            self._depths[place] = self._views.depth(view).reshape(-1)
+        self._present[slot] = view
+
+
+class _LensTable:
+    """Directions of single pixels in camera coordinates.
+
+    Undoing a distortion is an iteration, too slow for every batch: each different camera gets a table.
+    """
+
+    def __init__(self, cameras: Cameras) -> None:
+        self._cameras = cameras
+        self._start = torch.full((len(cameras),), -1)
+        tables: dict[tuple[float, ...], int] = {}
+        parts, length = [torch.zeros(0, 2)], 0
+        for i in torch.nonzero(cameras.lens != Lens.PINHOLE)[:, 0].tolist():
+            facts = (cameras.lens[i : i + 1], cameras.sizes[i], cameras.intrinsics[i], cameras.distortion[i])
+            key = tuple(torch.cat([fact.double() for fact in facts]).tolist())
+            if key not in tables:
+                tables[key] = length
+                parts.append(_straightened(cameras[i]))
+                length += len(parts[-1])
+            self._start[i] = tables[key]
+        self._table = torch.cat(parts)
+        self._stand_in = self._stand_ins()
+        self.nbytes = self._table.nbytes + (0 if self._stand_in is None else self._stand_in.nbytes)
+
+    def usable(self, view: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The same pixels, but others of the same view for those that no ray passes through."""
+        if self._stand_in is None:
+            return x, y
+        width, start = self._cameras.sizes[view, 0], self._start[view]
+        pixel = torch.where(start >= 0, self._stand_in[start.clamp(min=0) + y * width + x], y * width + x)
+        return pixel % width, pixel // width
+
+    def directions(self, view: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Directions with z = 1 through the pixels' centres."""
+        cameras = self._cameras
+        centre = torch.stack([x, y], dim=-1) + 0.5
+        local = (centre - cameras.intrinsics[view, 2:]) / cameras.intrinsics[view, :2]
+        if len(self._table):
+            start = self._start[view]
+            place = start.clamp(min=0) + y * cameras.sizes[view, 0] + x
+            local = torch.where(
+                (start >= 0)[:, None], self._table[place.clamp(max=len(self._table) - 1)], local
+            )
+        return torch.cat([local, torch.ones_like(local[:, :1])], dim=-1)
+
+    def _stand_ins(self) -> Tensor | None:
+        """For each pixel of the tables a pixel of the same camera with a ray: itself, or else any other."""
+        lost = self._table.isnan().any(dim=-1)
+        if not bool(lost.any()):
+            return None
+        stand_in = torch.zeros(len(self._table), dtype=torch.long)
+        starts = [*sorted(set(self._start[self._start >= 0].tolist())), len(self._table)]
+        for begin, end in pairwise(starts):
+            good = torch.nonzero(~lost[begin:end])[:, 0]
+            if not len(good):
+                raise DataError("A lens model gives no ray for any pixel", cure="check the distortion values")
+            others = torch.randint(len(good), (end - begin,), generator=generator_for(0, "stand-ins"))
+            stand_in[begin:end] = torch.where(lost[begin:end], good[others], torch.arange(end - begin))
+        return stand_in
+
+
+def _straightened(camera: Cameras) -> Tensor:
+    """(x/z, y/z) of every pixel of one camera, row-major; NaN where the lens has no ray."""
+    directions = camera.rays().directions.reshape(-1, 3) @ camera.rotations[0]
+    return directions[:, :2] / directions[:, 2:]
