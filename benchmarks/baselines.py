@@ -27,7 +27,7 @@ Rendered from training views alone by `benchmarks/baselines.py`: the nearest pho
 plane sweep, and the plane sweep's plane of least variance ({PLANES} planes, {SOURCES} nearest views). Cells
 are mean PSNR in dB / mean SSIM (11x11 Gaussian window, zero padding) over the held-out views, whole image,
 colours sRGB in [0, 1]; where a capture has object masks, the background is one colour first. The few settings
-of the sweep were chosen on held-out views of seven of these captures. A method that does not beat the best of
+of the sweep were chosen on held-out views of eight of these captures. A method that does not beat the best of
 the three has learnt little.
 
 """

@@ -70,3 +70,16 @@ def test_agreement_beats_disagreement_beats_one_view_beats_none() -> None:
     valid = torch.tensor([[[True, True, True, False]], [[True, True, False, False]]])
     cost = plane_cost(colours, valid, torch.tensor([0.5, 0.5]), Agreement(window=1))[0].tolist()
     assert cost[0] < cost[1] < cost[2] == SINGLE_VIEW_COST < cost[3] == math.inf
+
+
+def test_an_object_wins_over_a_background_that_agrees_as_well() -> None:
+    colours = torch.zeros(2, 1, 2, 3)
+    colours[:, 0, 1] = 0.8
+    args = colours, torch.ones(2, 1, 2, dtype=torch.bool), torch.tensor([0.5, 0.5]), Agreement(window=1)
+    plain = plane_cost(*args)[0].tolist()
+    assert plain[0] == plain[1]
+    on_black = plane_cost(*args, torch.zeros(3))[0].tolist()
+    on_grey = plane_cost(*args, torch.full((3,), 0.8))[0].tolist()
+    assert on_black[0] > on_black[1]
+    assert on_grey[1] > on_grey[0]
+    assert on_black[0] - plain[0] == pytest.approx(Agreement().empty, rel=1e-5)

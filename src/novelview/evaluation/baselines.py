@@ -82,8 +82,9 @@ def _sweep_argmin(views: Views, bounds: Bounds, camera: Cameras) -> Frames:
     rgb = _nearest_view(views, bounds, camera).rgb[0]
     depth = torch.full_like(rgb[..., 0], _middle_depth(bounds))
     best = torch.full_like(depth, float("inf"))
+    background = None if bounds.background is None else torch.tensor(bounds.background)
     for at, colours, valid in _warped_planes(views[chosen.tolist()], bounds, camera):
-        cost = plane_cost(colours, valid, weights, Agreement())
+        cost = plane_cost(colours, valid, weights, Agreement(), background)
         better = cost < best
         best = torch.where(better, cost, best)
         depth = torch.where(better, at, depth)

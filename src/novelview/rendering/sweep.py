@@ -27,11 +27,13 @@ class Agreement:
         window: side in pixels of the square over which the disagreement is averaged; odd.
         saturation: squared colour difference at which a view counts as occluded rather than wrong.
         lonely: cost of having few views, divided by their number: two views agree more easily than eight.
+        empty: cost of agreeing on the colour of the background, on which all views agree almost anywhere.
     """
 
     window: int = 9
     saturation: float = 0.01
     lonely: float = 0.003
+    empty: float = 0.002
 
 
 def plane_depths(near: float, far: float, count: int) -> Float[Tensor, " s"]:
@@ -53,20 +55,26 @@ def plane_cost(
     valid: Bool[Tensor, "v h w"],
     weights: Float[Tensor, " v"],
     settings: Agreement,
+    background: Float[Tensor, " c"] | None = None,
 ) -> Float[Tensor, "h w"]:
     """Disagreement of the views on one plane: their weighted, unbiased, saturated variance, averaged locally.
 
+    With the colour of a plain ``background``, a plane that shows it costs more than one that shows an object.
     Where a single view sees the plane the cost is ``SINGLE_VIEW_COST``, where none does it is infinite.
     """
     weight = valid * weights[:, None, None]
     total = weight.sum(dim=0).clamp(min=1e-12)
-    error = (colours - blend(colours, valid, weights)).square().mean(dim=-1)
+    blended = blend(colours, valid, weights)
+    error = (colours - blended).square().mean(dim=-1)
     error = settings.saturation * error / (settings.saturation + error)
     # Effective number of samples of a weighted mean, for the unbiased variance.
     effective = total.square() / weight.square().sum(dim=0).clamp(min=1e-24)
     variance = (error * weight).sum(dim=0) / total * effective / (effective - 1).clamp(min=0.1)
     seen = valid.sum(dim=0)
     cost = _local_mean(variance + settings.lonely / seen.clamp(min=1), seen >= 2, settings.window)
+    if background is not None:
+        contrast = (blended - background).square().mean(dim=-1)
+        cost = cost + settings.empty * settings.saturation / (settings.saturation + contrast)
     alone = torch.where(seen == 1, SINGLE_VIEW_COST, float("inf")).to(cost)
     return torch.where(seen >= 2, cost, alone)
 
