@@ -104,6 +104,19 @@ def test_depth_range_and_views_that_see_nothing(colmap: Path) -> None:
     np.testing.assert_allclose(capture.near_far, np.percentile(depths.numpy(), [1, 99], axis=1).T, rtol=1e-5)
 
 
+def test_points_that_the_model_lacks_do_not_count(tmp_path: Path) -> None:
+    seen = " ".join(f"1 2 {number}" for number in range(2, 30, 2))
+    root = text_model(tmp_path, "1 PINHOLE 8 6 10 10 4 3\n", f"1 1 0 0 0 0 0 0 1 a.png\n{seen}\n")
+    (root / "images/a.png").write_bytes(b"")
+    # Odd points are far away and not seen; of the even ones that are, some do not exist.
+    rows = [f"{i} 0 0 {100 if i % 2 else i} 0 0 0 0.1" for i in range(1, 24) if i != 12]
+    (root / "sparse/points3D.txt").write_text("\n".join(rows))
+    capture = read_capture(root)
+    assert capture.near_far is not None
+    expected = np.percentile([2, 4, 6, 8, 10, 14, 16, 18, 20, 22], [1, 99]).tolist()
+    assert capture.near_far[0].tolist() == pytest.approx(expected)
+
+
 def test_without_points_there_is_no_depth_range(colmap: Path) -> None:
     for file in colmap.glob("sparse/0/points3D.*"):
         file.unlink()
@@ -193,7 +206,7 @@ def test_binary_counts_never_reach_past_the_file(tmp_path: Path, name: str) -> N
     folder = synthetic_model(tmp_path, "PINHOLE", text=False)
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(struct.pack("<Q", 1 << 62) + whole[8:])
-    with pytest.raises(DataError, match=f"COLMAP model: .*{name}"):
+    with pytest.raises(DataError, match=f"COLMAP model: .*{name}\n.*announces {1 << 62} records"):
         read_capture(tmp_path)
     for cut in (0, 7, 20, len(whole) // 2, len(whole) - 1):
         (folder / name).write_bytes(whole[:cut])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,9 +70,9 @@ def npy(array: object) -> bytes:
     return stream.getvalue()
 
 
-def lying_header() -> bytes:
+def lying_header(rows: int) -> bytes:
     stream = io.BytesIO()
-    shape = (1 << 40, 17)
+    shape = (rows, 17)
     np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": shape})
     return stream.getvalue() + bytes(17 * 8)
 
@@ -89,7 +90,8 @@ def lying_header() -> bytes:
         npy(np.zeros((3, 17))),
         npy(np.arange(34.0).reshape(2, 17)),
         npy(np.ones((3, 17)))[:-1],
-        lying_header(),
+        lying_header(1 << 40),
+        lying_header(1 << 62),
         pickle.dumps(_Evil()),
         npy(np.ones((2, 17))).replace(b"shape", b"shame"),
     ],
@@ -102,6 +104,17 @@ def test_broken_files_are_refused_and_nothing_is_executed(
     with pytest.raises(DataError, match=r"Cannot read LLFF poses: .*poses_bounds\.npy"):
         read_capture(llff)
     assert not Path("executed").exists()
+
+
+def test_a_lying_header_takes_no_memory(llff: Path) -> None:
+    (llff / "poses_bounds.npy").write_bytes(lying_header(1 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="Cannot read LLFF poses"):
+            read_capture(llff)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(("near", "far"), [(0.0, 1.0), (2.0, 1.0), (float("nan"), 1.0), (1.0, float("inf"))])

@@ -158,6 +158,7 @@ def test_ply_vertices_in_every_encoding(tmp_path: Path, order: str) -> None:
         ply("ascii", 1, b"one 2 3 4\n"),
         ply("ascii", -1, b""),
         ply("binary_little_endian", 1 << 60, b"0" * 100),
+        ply("binary_little_endian", -1, b"0" * 15),
         ply("middle_endian", 0, b""),
         b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n1\n",
         b"ply\nformat ascii 1.0\nelement face 1\nend_header\n",
