@@ -57,7 +57,7 @@ def find_extent(
         centre = focus_point(cameras)
         inside = hull_points(views, centre, _reach(cameras, centre))
         if len(inside):
-            near, far = near_far or depth_range(cameras, inside, 0.0)
+            near, far = near_far or depth_range(cameras, inside, outliers=0.0, margin=0.05)
             return Extent("masks", near, far, inside)
     if points is not None and len(points) >= FEWEST_POINTS:
         near, far = near_far or depth_range(cameras, points)
@@ -72,9 +72,9 @@ def find_extent(
 
 
 def depth_range(
-    cameras: Cameras, points: Float[Tensor, "p 3"], outliers: float = 0.005
+    cameras: Cameras, points: Float[Tensor, "p 3"], *, outliers: float = 0.005, margin: float = 0.2
 ) -> tuple[float, float]:
-    """Smallest and largest depth of points inside the images, with a margin, ignoring a share of outliers."""
+    """Smallest and largest depth of points inside the images, but for a share of outliers, with a margin."""
     some = points[:: max(1, len(points) // MOST_POINTS)]
     depths = []
     for i in range(0, len(cameras), max(1, len(cameras) // 64)):
@@ -85,7 +85,7 @@ def depth_range(
     if not len(seen):
         return _guess(cameras)
     near, far = seen[int(outliers * (len(seen) - 1))], seen[int((1 - outliers) * (len(seen) - 1))]
-    return float(near) * 0.8, float(far) * 1.2
+    return float(near) * (1 - margin), float(far) * (1 + margin)
 
 
 def focus_point(cameras: Cameras) -> Float[Tensor, " 3"]:

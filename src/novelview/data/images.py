@@ -149,8 +149,22 @@ class FileImages(ImageSource):
 
 
 def resize(image: Float[Tensor, "h w c"], size: tuple[int, int]) -> Float[Tensor, "h2 w2 c"]:
-    """Area-averaged to (width, height)."""
+    """Area-averaged to (width, height): each new pixel is the mean of exactly the area it covers."""
     width, height = size
-    if image.shape[:2] == (height, width):
+    return _averaged(_averaged(image, height).transpose(0, 1), width).transpose(0, 1)
+
+
+def _averaged(image: Tensor, count: int) -> Tensor:
+    """The first axis resampled to ``count`` cells."""
+    before = image.shape[0]
+    if before == count:
         return image
-    return F.interpolate(image.permute(2, 0, 1)[None], (height, width), mode="area")[0].permute(1, 2, 0)
+    if before % count == 0:
+        return image.unflatten(0, (count, before // count)).mean(dim=1)
+    # Differences of the integral, which is linear between the edges of cells.
+    integral = F.pad(image.double().cumsum(dim=0), (0, 0, 0, 0, 1, 0))
+    edges = torch.linspace(0, before, count + 1, dtype=torch.float64)
+    below = edges.long().clamp(max=before - 1)
+    share = (edges - below)[:, None, None]
+    at_edges = integral[below] * (1 - share) + integral[below + 1] * share
+    return (at_edges.diff(dim=0) * (count / before)).to(image.dtype)

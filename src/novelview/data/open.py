@@ -11,7 +11,7 @@ from typing import Any
 from novelview.data import formats
 from novelview.data.bounds import Evidence, find_extent, scene_bounds, scene_frame
 from novelview.data.capture import Capture
-from novelview.data.fitting import Fitted, MaskUse, fit_images
+from novelview.data.fitting import MaskUse, fit_images
 from novelview.data.images import WHITE, ByteCache, FileImages, system_memory
 from novelview.data.scene import Scene
 from novelview.data.splits import Split, default_rule, make_split
@@ -61,58 +61,63 @@ def open_scene(
     """
     capture = path if isinstance(path, Capture) else formats.read_capture(Path(path), format=format)
     stated = _depth_range(capture, near, far)
-    fitted = fit_images(capture, scale=scale, max_side=max_side, masks=masks)
+    reading = _read(capture, scale, max_side, masks, background, memory)
     rule = split or default_rule(capture.partition, len(capture.names))
     parts = make_split(rule, capture.names, capture.partition)
-    pixels = _Pixels.of(capture, fitted, masks, background, memory)
-    views = Views(fitted.cameras, capture.names, pixels.images, tuple(range(len(capture.names))))
-    train = views[[capture.names.index(name) for name in parts.train]]
-    extent = find_extent(train, points=capture.points, near_far=stated, object=pixels.object)
+    train = reading.views[[capture.names.index(name) for name in parts.train]]
+    extent = find_extent(train, points=capture.points, near_far=stated, object=reading.object)
     extent = replace(extent, near=near or extent.near, far=far or extent.far)
-    frame = scene_frame(fitted.cameras, extent) if normalise else Similarity.identity()
-    moved = replace(fitted.cameras, camera_to_world=frame.poses(fitted.cameras.camera_to_world))
+    cameras = reading.views.cameras
+    frame = scene_frame(cameras, extent) if normalise else Similarity.identity()
+    moved = replace(cameras, camera_to_world=frame.poses(cameras.camera_to_world))
     bounds = scene_bounds(
-        moved, extent, frame, box=capture.box, background=pixels.background, object=pixels.object
+        moved, extent, frame, box=capture.box, background=reading.background, object=reading.object
     )
-    options = {
+    origin = {
         "path": str(capture.path.resolve()),
         "format": capture.format,
+        "split": parts.to_json(),
         "scale": scale,
         "max_side": max_side,
+        "normalise": normalise,
+        "near": near,
+        "far": far,
         "masks": masks,
         "background": background,
     }
-    notes = (*capture.notes, *fitted.notes, *pixels.notes, *_notes(parts, capture, extent.evidence))
-    return _assemble(capture, fitted, pixels, parts, frame, bounds, options, notes)
+    notes = (*reading.notes, *_notes(parts, capture, extent.evidence))
+    return _scene(reading, parts, frame, bounds, origin, notes)
 
 
 def reopen_scene(
-    origin: dict[str, Any], folder: str | Path | None = None, memory: int | None = None
+    origin: dict[str, Any],
+    bounds: Bounds,
+    to_input: Similarity,
+    *,
+    folder: str | Path | None = None,
+    memory: int | None = None,
 ) -> Scene:
-    """The scene that ``Scene.origin`` describes: same views, split, frame and bounds.
+    """The very scene that something was trained on: same views, split, frame and bounds, nothing measured anew.
 
     Args:
-        origin: as a scene holds it, or as :func:`portable_origin` wrote it.
-        folder: where the portable origin lies; used when the absolute path leads nowhere any more.
+        origin: ``Scene.origin``, or what :func:`portable_origin` made of it.
+        bounds: ``Scene.bounds``.
+        to_input: ``Scene.to_input``.
+        folder: where a portable origin lies; used when the absolute path leads nowhere any more.
         memory: see :func:`open_scene`.
 
     Raises:
         DataError: the capture is gone, or lacks views that the scene had.
     """
     capture = formats.read_capture(_find(origin, folder), format=origin["format"])
-    masks: MaskUse = origin["masks"]
-    fitted = fit_images(capture, scale=origin["scale"], max_side=origin["max_side"], masks=masks)
     background = None if origin["background"] is None else tuple(origin["background"])
+    reading = _read(capture, origin["scale"], origin["max_side"], origin["masks"], background, memory)
     parts = Split.from_json(origin["split"], capture.names, where=capture.path)
-    frame = Similarity.from_json(origin["to_input"]).inverse()
-    pixels = _Pixels.of(capture, fitted, masks, background, memory)
-    bounds = Bounds.from_json(origin["bounds"])
-    notes = (*capture.notes, *fitted.notes, *pixels.notes)
-    return _assemble(capture, fitted, pixels, parts, frame, bounds, origin, notes)
+    return _scene(reading, parts, to_input.inverse(), bounds, origin, reading.notes)
 
 
 def portable_origin(scene: Scene, folder: str | Path) -> dict[str, Any]:
-    """The scene's origin for a file in ``folder``: also finds the capture when both are moved together."""
+    """The scene's origin for a file in ``folder``, which still finds the capture when both are moved together."""
     try:
         relative = Path(os.path.relpath(scene.origin["path"], Path(folder).resolve())).as_posix()
     except ValueError:  # Another drive on Windows.
@@ -121,63 +126,79 @@ def portable_origin(scene: Scene, folder: str | Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Pixels:
-    """Pixels of a capture, and what they mean.
+class _Reading:
+    """A capture with its pixels, before it is split.
 
     Attributes:
-        images: in units of the input.
+        capture: as its files describe it.
+        images: the pixels.
+        views: all of them, in the frame of the input.
         background: colour behind everything, if there is one.
         object: whether everything outside the masks shows the background.
-        notes: what is worth telling.
+        notes: what was noticed so far.
     """
 
+    capture: Capture
     images: FileImages
+    views: Views
     background: Colour | None
     object: bool
     notes: tuple[str, ...]
 
-    @staticmethod
-    def of(
-        capture: Capture, fitted: Fitted, masks: MaskUse, background: Colour | None, memory: int | None
-    ) -> _Pixels:
-        colour = background or capture.background or WHITE
-        images = FileImages(
-            fitted.plans,
-            ByteCache(system_memory() // CACHE_SHARE if memory is None else memory),
-            background=colour,
-            masks=masks,
-            has_masks=fitted.has_masks,
-        )
-        painted = any(plan.files.mask for plan in fitted.plans) and masks == "object"
-        cut_out = fitted.has_masks and (painted or not any(plan.files.mask for plan in fitted.plans))
-        shown = ", ".join(f"{channel:g}" for channel in colour)
-        notes = (f"Everything outside the masks is painted ({shown}).",) if painted else ()
-        return _Pixels(images, colour if cut_out else None, cut_out, notes)
 
-
-def _assemble(
+def _read(
     capture: Capture,
-    fitted: Fitted,
-    pixels: _Pixels,
+    scale: float,
+    max_side: int | None,
+    masks: MaskUse,
+    background: Colour | None,
+    memory: int | None,
+) -> _Reading:
+    fitted = fit_images(capture, scale=scale, max_side=max_side, masks=masks)
+    colour = background or capture.background or WHITE
+    images = FileImages(
+        fitted.plans,
+        ByteCache(system_memory() // CACHE_SHARE if memory is None else memory),
+        background=colour,
+        masks=masks,
+        has_masks=fitted.has_masks,
+    )
+    mask_files = any(plan.files.mask for plan in fitted.plans)
+    cut_out = fitted.has_masks and (masks == "object" or not mask_files)
+    shown = ", ".join(f"{channel:g}" for channel in colour)
+    painted = (f"Everything outside the masks is painted ({shown}).",) if mask_files and cut_out else ()
+    return _Reading(
+        capture=capture,
+        images=images,
+        views=Views(fitted.cameras, capture.names, images, tuple(range(len(capture.names)))),
+        background=colour if cut_out else None,
+        object=cut_out,
+        notes=(*capture.notes, *fitted.notes, *painted),
+    )
+
+
+def _scene(
+    reading: _Reading,
     parts: Split,
     frame: Similarity,
     bounds: Bounds,
-    options: dict[str, Any],
+    origin: dict[str, Any],
     notes: tuple[str, ...],
 ) -> Scene:
-    cameras = replace(fitted.cameras, camera_to_world=frame.poses(fitted.cameras.camera_to_world))
-    images = pixels.images.with_depth_unit(frame.scale)
-    views = Views(cameras, capture.names, images, tuple(range(len(capture.names))))
-    position = {name: i for i, name in enumerate(capture.names)}
-    to_input = frame.inverse()
-    facts = {"split": parts.to_json(), "to_input": to_input.to_json(), "bounds": bounds.to_json()}
+    cameras = reading.views.cameras
+    views = replace(
+        reading.views,
+        cameras=replace(cameras, camera_to_world=frame.poses(cameras.camera_to_world)),
+        source=reading.images.with_depth_unit(frame.scale),
+    )
+    position = {name: i for i, name in enumerate(views.names)}
     return Scene(
-        name=capture.path.resolve().stem,
+        name=reading.capture.path.resolve().stem,
         train=views[[position[name] for name in parts.train]],
         test=views[[position[name] for name in parts.test]],
         bounds=bounds,
-        to_input=to_input,
-        origin={**options, **facts},
+        to_input=frame.inverse(),
+        origin=origin,
         notes=notes,
     )
 
