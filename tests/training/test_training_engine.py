@@ -294,3 +294,39 @@ def test_full_disk_ends_a_training_with_the_last_checkpoint_whole(
     with pytest.raises(OutputError, match="disk is full"):
         trained(RECIPE, run=tmp_path, rhythm=Rhythm(save=10))
     assert read_checkpoint(tmp_path).progress.step == 10
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_cuda_trains_and_resumes(tmp_path: Path, precision: str) -> None:
+    recipe = replace(EVERYTHING, precision=precision)
+    sampler, rhythm = FakeSampler(recipe.batch, 0), Rhythm(save=15)
+    accelerator = make_accelerator("cuda")
+    options: Any = {"accelerator": accelerator, "quiet": True, "rhythm": rhythm}
+    method = train(fresh(GROWING), sampler, recipe, tmp_path, **options)
+    assert method.table.device.type == "cuda"
+    whole = read_checkpoint(tmp_path)
+    (tmp_path / "latest.json").write_text('{"step": 30, "folder": "checkpoints/step-0000030"}')
+    assert bool(read_checkpoint(tmp_path).progress.scaler) == (precision == "float16")
+    train(fresh(GROWING), sampler, recipe, tmp_path, **options)
+    again = read_checkpoint(tmp_path)
+    assert again.progress.scaler == whole.progress.scaler
+    torch.testing.assert_close(again.model, whole.model, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+def test_a_process_may_change_its_device() -> None:
+    devices = [make_accelerator(device).device.type for device in ("cuda", "cpu", None)]
+    assert devices == ["cuda", "cpu", "cuda"]
+
+
+@pytest.mark.gpu
+def test_cuda_learns_what_the_cpu_learns() -> None:
+    sampler, plain = FakeSampler(64, 0), FakeConfig(noise=0.0)
+    runs = [
+        train(fresh(plain), sampler, RECIPE, accelerator=make_accelerator(device), quiet=True)
+        .cpu()
+        .state_dict()
+        for device in ("cpu", "cuda")
+    ]
+    torch.testing.assert_close(runs[0], runs[1], rtol=1e-2, atol=1e-3)

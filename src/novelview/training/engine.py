@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 
 from novelview.data.samplers import Sampler
@@ -56,9 +56,12 @@ def make_accelerator(device: str | None = None) -> Accelerator:
     """
     # Unused parameters are the rule in coarse-to-fine methods, and without this flag they hang all processes.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
     # Several processes find each other on a CPU only where accelerate is told that it is one.
     cpu = device == "cpu" or (device is None and not torch.accelerator.is_available())
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started == 1 and PartialState._shared_state and (PartialState().device.type == "cpu") != cpu:
+        # accelerate keeps the first device for the life of the process; a single process may change its mind.
+        AcceleratorState._reset_state(reset_partial_state=True)
     try:
         # Precision belongs to the recipe, and accelerate's own would be fixed for the life of the process.
         accelerator = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[unused])
@@ -70,7 +73,6 @@ def make_accelerator(device: str | None = None) -> Accelerator:
             why=f"accelerate offers {accelerator.device}",
             cure="choose another device",
         )
-    started = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != started:
         raise ConfigError(
             f"{started} processes were started but do not work together on {accelerator.device}",

@@ -62,6 +62,8 @@ class Learner:
     def grown(self) -> None:
         """Go on with the method's new parameters; unchanged ones keep their optimiser state."""
         previous = self._optimizer
+        del self._module
+        self._accelerator.free_memory()
         self._wrap()
         self._optimizer = build_optimizer(self.method.parameter_groups(), self._recipe)
         keep_state(previous, self._optimizer)
@@ -114,7 +116,6 @@ class Learner:
             self.average.load(checkpoint.average or {}, checkpoint.progress.updates)
 
     def _wrap(self) -> None:
-        self._accelerator.free_memory()
         autocast = _DTYPES[self._recipe.precision]
         self._module = self._accelerator.prepare_model(_LossModule(self.method, autocast))
 
