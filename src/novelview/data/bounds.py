@@ -72,7 +72,7 @@ def find_extent(
 
 
 def depth_range(
-    cameras: Cameras, points: Float[Tensor, "p 3"], *, outliers: float = 0.005, margin: float = 0.2
+    cameras: Cameras, points: Float[Tensor, "p 3"], *, outliers: float = 0.005, margin: float = 0.25
 ) -> tuple[float, float]:
     """Smallest and largest depth of points inside the images, but for a share of outliers, with a margin."""
     some = points[:: max(1, len(points) // MOST_POINTS)]

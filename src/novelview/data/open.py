@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,7 +65,8 @@ def open_scene(
     parts = make_split(rule, capture.names, capture.partition)
     train = reading.views[[capture.names.index(name) for name in parts.train]]
     extent = find_extent(train, points=capture.points, near_far=stated, object=reading.object)
-    extent = replace(extent, near=near or extent.near, far=far or extent.far)
+    nearest, farthest = _ordered(near or extent.near, far or extent.far)
+    extent = replace(extent, near=nearest, far=farthest)
     cameras = reading.views.cameras
     frame = scene_frame(cameras, extent) if normalise else Similarity.identity()
     moved = replace(cameras, camera_to_world=frame.poses(cameras.camera_to_world))
@@ -205,25 +205,23 @@ def _scene(
 
 def _depth_range(capture: Capture, near: float | None, far: float | None) -> tuple[float, float] | None:
     """The depth range that user or format state, in units of the input."""
-    if near is not None and near <= 0:
-        raise ConfigError(
-            f"Bad near depth {near}", why="it must be positive", cure="give a depth in input units"
-        )
-    found = None
     if capture.near_far is not None:
-        found = float(capture.near_far[:, 0].min()), float(capture.near_far[:, 1].max())
-    if near is not None and far is not None:
-        found = near, far
-    elif found is not None:
-        found = near or found[0], far or found[1]
-    if found is not None and not 0 < found[0] < found[1] <= math.inf:
+        near = float(capture.near_far[:, 0].min()) if near is None else near
+        far = float(capture.near_far[:, 1].max()) if far is None else far
+    for name, depth in (("near", near), ("far", far)):
+        if depth is not None and not depth > 0:
+            raise ConfigError(f"Bad {name} depth {depth:g}", why="depths along z are positive")
+    return None if near is None or far is None else _ordered(near, far)
+
+
+def _ordered(near: float, far: float) -> tuple[float, float]:
+    if not near < far:
         raise ConfigError(
-            f"Bad depth range {found[0]:g} to {found[1]:g}",
-            where=capture.path,
-            why="near must be positive and smaller than far",
+            f"Bad depth range {near:g} to {far:g}",
+            why="near must be smaller than far",
             cure="give near and far as depths along z, in units of the input",
         )
-    return found
+    return near, far
 
 
 def _notes(parts: Split, capture: Capture, evidence: Evidence) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from novelview.types import Views
 Thumbnail = tuple[Cameras, Float[Tensor, "h w 3"]]
 
 WINDOW = 5  # Pixels across the patches that are compared.
-PLANES = 96
+PLANES = 64
 RANKS = (
     0,
     1,
