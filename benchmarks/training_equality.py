@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import torch
 import tyro
@@ -45,15 +46,15 @@ the same bits. The second row of a method is the yardstick for the third: one pr
 
 COST = """
 The engine's own time per step: a step of `train` less a step of the loop `sampler.batch`, `loss`, `backward`,
-`optimizer.step` written out, with batches of 16 rays so that the engine's share shows. CPU time, the least of
-{rounds} rounds of {steps} steps that take turns.
+`optimizer.step` written out, with batches of 16 rays so that the engine's share shows. CPU time;
+medians over {rounds} rounds of {steps} steps that take turns, and the range of the difference between turns.
 
 | method | written out, ms | engine, ms | overhead, ms |
 |---|---|---|---|
 """
 
 TIMED_STEPS = 300
-ROUNDS = 5
+ROUNDS = 9
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,9 @@ def _overhead(spec: MethodSpec, scene: Scene) -> str:
     for _ in range(ROUNDS):
         bare.append(_time_bare(spec, scene, recipe))
         engine.append(_time_engine(spec, scene, recipe))
-    a, b = min(bare), min(engine)
-    return f"| {spec.name} | {a:.2f} | {b:.2f} | {b - a:.2f} |"
+    more = [b - a for a, b in zip(bare, engine, strict=True)]
+    extra = f"{median(more):.2f} ({min(more):.2f} to {max(more):.2f})"
+    return f"| {spec.name} | {median(bare):.2f} | {median(engine):.2f} | {extra} |"
 
 
 def _time_bare(spec: MethodSpec, scene: Scene, recipe: Recipe) -> float:

@@ -173,6 +173,11 @@ def test_bfloat16_runs_the_forward_pass_in_bfloat16() -> None:
     assert dtypes == {torch.float32}
 
 
+def test_rhythm_must_be_possible() -> None:
+    with pytest.raises(ConfigError, match="save = 0"):
+        Rhythm(save=0)
+
+
 def test_float16_needs_cuda() -> None:
     with pytest.raises(ConfigError, match="float16 does not train on cpu"):
         trained(replace(RECIPE, precision="float16"))

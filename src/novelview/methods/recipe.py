@@ -41,6 +41,6 @@ class Recipe:
     skip_norm: float | None = None
     """Skip a step whose gradient norm exceeds this; None: skip only when it is not finite."""
     ema: float | None = None
-    """Decay of an exponential moving average of the weights, used for rendering; None: off."""
+    """Decay of an exponential moving average of the weights, ramped up from 0.2, used for rendering; None: off."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Arithmetic of the forward pass (float16 on CUDA only)."""

@@ -41,6 +41,11 @@ class Rhythm:
     keep: int = 2
     """Number of checkpoints that are kept."""
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ConfigError(f"A training cannot work with {name} = {value}", cure="give at least 1")
+
 
 DEFAULT_RHYTHM = Rhythm()
 
