@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -51,10 +52,48 @@ class Similarity:
         )
 
     def to_json(self) -> dict[str, Any]:
-        return {"scale": self.scale, "rotation": self.rotation.tolist(), "translation": self.translation.tolist()}
+        return {
+            "scale": self.scale,
+            "rotation": self.rotation.tolist(),
+            "translation": self.translation.tolist(),
+        }
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> Similarity:
         return Similarity(
             float(values["scale"]), torch.tensor(values["rotation"]), torch.tensor(values["translation"])
         )
+
+
+def look_at(
+    centres: Float[Tensor, "*b 3"], targets: Float[Tensor, "*b 3"], up: Float[Tensor, "*b 3"]
+) -> Float[Tensor, "*b 3 4"]:
+    """Camera-to-world poses (OpenCV axes) at ``centres`` that look at ``targets`` with ``up`` upwards in the image.
+
+    Where ``up`` is parallel to the viewing direction, another axis takes its place.
+    """
+    forward = F.normalize(targets - centres, dim=-1)
+    right = torch.linalg.cross(forward, up)
+    spare = torch.linalg.cross(
+        forward, torch.roll(forward, 1, dims=-1) * forward.new_tensor([1.0, -1.0, 1.0])
+    )
+    parallel = right.norm(dim=-1, keepdim=True) < 1e-6 * up.norm(dim=-1, keepdim=True)
+    right = F.normalize(torch.where(parallel, spare, right), dim=-1)
+    down = torch.linalg.cross(forward, right)
+    return torch.stack([right, down, forward, centres], dim=-1)
+
+
+def random_rotations(count: int, generator: torch.Generator) -> Float[Tensor, "n 3 3"]:
+    """Rotations drawn uniformly (Shoemake: normalised Gaussian quaternions)."""
+    return quaternion_to_matrix(F.normalize(torch.randn(count, 4, generator=generator), dim=-1))
+
+
+def quaternion_to_matrix(quaternion: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 3 3"]:
+    """Rotation of a unit quaternion (w, x, y, z)."""
+    w, x, y, z = quaternion.unbind(-1)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
