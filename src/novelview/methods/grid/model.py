@@ -1,0 +1,173 @@
+"""The grid as a method: one coarse look along every ray, then a close one where there is something to see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from novelview.cameras.cameras import Cameras
+from novelview.geometry.rays import Rays
+from novelview.methods.grid.config import GridConfig
+from novelview.methods.grid.field import GridField, Shape
+from novelview.methods.grid.harmonics import harmonics
+from novelview.methods.grid.lookup import nearest
+from novelview.methods.grid.losses import distortion, total_variation
+from novelview.methods.grid.sampling import edges_between, importance_shares
+from novelview.methods.grid.warp import make_warp
+from novelview.methods.method import Loss, Method
+from novelview.random import Draws
+from novelview.rendering.volume import mean_depth, opacity, weights_from_density
+from novelview.types import Bounds, Frames, RayBatch, Sample, Views
+
+# Where a scene has no background, this is what remains of rays that nothing stops.
+GREY = (0.5, 0.5, 0.5)
+# On a CPU the temporaries of a chunk should stay in its cache; a GPU wants more work at once.
+RAYS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
+REFRESH_STEPS = 16
+SLABS = 8
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen along rays.
+
+    Attributes:
+        rgb: colours, with the background behind them; not clamped.
+        opacity: part of the light that did not come from the background.
+        depth: mean depth along z, 0 where there is nothing.
+        weights: contribution of each interval.
+        shares: ends of the intervals, as shares of the way from the ray's first to its last depth.
+    """
+
+    rgb: Float[Tensor, "r 3"]
+    opacity: Float[Tensor, " r"]
+    depth: Float[Tensor, " r"]
+    weights: Float[Tensor, "r s"]
+    shares: Float[Tensor, "r s+1"]
+
+
+class Grid(Method):
+    """Dense-grid radiance field, trained for one scene."""
+
+    def __init__(self, config: GridConfig, bounds: Bounds) -> None:
+        super().__init__()
+        self.config, self.bounds = config, bounds
+        self.warp = make_warp(bounds, config.margin)
+        self.background: Tensor
+        self.register_buffer("background", torch.tensor(bounds.background or GREY), persistent=False)
+        self.stage = 0
+        channels = 3 * (config.degree + 1) ** 2
+        self.field = GridField(*self._shapes(), channels, config.initial_density)
+
+    def condition(self, views: Views) -> None:
+        """Nothing: the scene is in the parameters."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [
+            {"params": [self.field.density]},
+            {"params": [self.field.colour], "scale": self.config.colour_rate},
+        ]
+
+    def advance(self, step: int, steps: int) -> bool:
+        last = self.config.stages - 1
+        due = int(last * step / (self.config.grow_until * steps)) if steps else last
+        grown = min(due, last) != self.stage
+        if grown:
+            self.stage = min(due, last)
+            self.field.resize(*self._shapes())
+        if grown or step % REFRESH_STEPS == 0:
+            self.field.refresh()
+        return grown
+
+    def structure(self) -> dict[str, Any]:
+        return {"stage": self.stage}
+
+    def restructure(self, structure: dict[str, Any]) -> None:
+        self.stage = int(structure["stage"])
+        self.field.resize(*self._shapes())
+
+    def loss(self, batch: RayBatch | Sample, step: int, draws: Draws) -> Loss:
+        assert isinstance(batch, RayBatch)
+        config, field = self.config, self.field
+        jitter = draws.rand(len(batch), 1).to(batch.rgb.device)
+        look = self(batch.rays, field.coarse, jitter)
+        mse = F.mse_loss(look.rgb, batch.rgb)
+        spread = distortion(look.weights, look.shares)
+        total = mse + config.distortion * spread
+        parts = {"mse": mse.detach(), "distortion": spread.detach()}
+        for name, table, weight in (
+            ("density_variation", field.density, config.smooth_density),
+            ("colour_variation", field.colour, config.smooth_colour),
+        ):
+            variation = total_variation(table, step, SLABS)
+            total, parts[name] = total + weight * variation, variation.detach()
+        if batch.mask is not None and not self.bounds.unbounded:
+            mask = F.mse_loss(look.opacity, batch.mask)
+            total, parts["mask"] = total + config.mask_loss * mask, mask.detach()
+        return Loss(total, parts)
+
+    @torch.no_grad()
+    def render(self, state: None, cameras: Cameras) -> Frames:
+        width, height = cameras.common_size
+        coarse = self.field.pooled()
+        at_once = RAYS_AT_ONCE.get(coarse.device.type, RAYS_AT_ONCE["cuda"])
+        half = torch.full((at_once, 1), 0.5, device=coarse.device)
+        frames = []
+        for i in range(len(cameras)):
+            rays = cameras[i].rays().reshape(-1).to(coarse.device)
+            chunks = [rays[start : start + at_once] for start in range(0, len(rays), at_once)]
+            looks = [self(chunk, coarse, half[: len(chunk)]) for chunk in chunks]
+            parts = [
+                torch.cat(
+                    [each.rgb.clamp(0, 1), each.depth[:, None], each.opacity.clamp(0, 1)[:, None]], dim=-1
+                )
+                for each in looks
+            ]
+            pixels = torch.cat(parts).view(1, height, width, 5).to(cameras.device)
+            frames.append(Frames(pixels[..., :3], pixels[..., 3], pixels[..., 4]))
+        return Frames.concatenate(frames)
+
+    def forward(self, rays: Rays, coarse: Float[Tensor, "x y z"], jitter: Float[Tensor, "r 1"]) -> Look:
+        """What is seen along ``rays``, given in scene coordinates.
+
+        Args:
+            rays: with directions of any length.
+            coarse: density that decides where to look, see :meth:`GridField.pooled`.
+            jitter: where in their strata the samples lie, in [0, 1].
+        """
+        config, warp = self.config, self.warp
+        basis = harmonics(rays.directions, config.degree)
+        rays = warp.rays(rays)
+        near, far = warp.span(rays)
+        even = torch.linspace(0, 1, config.coarse_samples + 1, device=near.device).expand(len(rays), -1)
+        found = self._coarse_weights(rays, coarse, edges_between(near, far, even, warp.logarithmic))
+        shares = importance_shares(found, config.even_share, config.samples + 1, jitter)
+        edges = edges_between(near, far, shares, warp.logarithmic)
+        middle = (edges[:, 1:] + edges[:, :-1]) / 2
+        position, speed = warp.points(rays, middle)
+        density, colour = self.field(position)
+        weights = weights_from_density(density * speed, edges.diff(dim=-1))
+        covered = opacity(weights)
+        # Colour is linear in its coefficients, so these can be composited first.
+        total = (colour * weights).sum(dim=-1).view(3, -1, len(rays))
+        rgb = (total * basis.T).sum(dim=1).T + covered[:, None] * (0.5 - self.background) + self.background
+        return Look(rgb, covered, mean_depth(weights, middle), weights, shares)
+
+    @torch.no_grad()
+    def _coarse_weights(self, rays: Rays, coarse: Tensor, edges: Tensor) -> Tensor:
+        middle = (edges[:, 1:] + edges[:, :-1]) / 2
+        position, speed = self.warp.points(rays, middle)
+        return weights_from_density(nearest(coarse, position) * speed, edges.diff(dim=-1))
+
+    def _shapes(self) -> tuple[Shape, Shape]:
+        """Nodes of the density and the colour grid along each axis at the present stage."""
+        share = 0.5 ** (self.config.stages - 1 - self.stage)
+        sizes = (self.config.resolution * share, self.config.colour_resolution * share)
+        x, y, z = self.warp.shape
+        density, colour = ((max(2, round(n * x)), max(2, round(n * y)), max(2, round(n * z))) for n in sizes)
+        return density, colour
