@@ -12,8 +12,7 @@ from novelview.errors import ConfigError, MethodError
 from novelview.evaluation.evaluate import evaluate
 from novelview.methods.discovery import discover, find
 from novelview.methods.method import Method, Preset
-from novelview.training.run import fit as fit_spec
-from novelview.training.run import load_method
+from novelview.training import run as training
 
 __all__ = ["evaluate", "fit", "load", "methods", "open_scene", "preset"]
 
@@ -40,6 +39,7 @@ def fit(
     seed: int = 0,
     resume: bool = False,
     steps: int | None = None,
+    quiet: bool = False,
     **config: Any,
 ) -> Method:
     """Train a method on a scene and return it, ready to render.
@@ -52,6 +52,7 @@ def fit(
         seed: determines every random draw.
         resume: continue the run in ``out`` from its last checkpoint.
         steps: overrides the recipe's number of steps.
+        quiet: print nothing.
         config: overrides of single fields of the method's configuration.
     """
     chosen = _preset(method, preset)
@@ -60,8 +61,9 @@ def fit(
         settings = replace(chosen.config, **config)
     except TypeError as error:
         raise ConfigError(f"{method} has no such option", why=str(error)) from None
-    run = None if out is None else Path(out)
-    return fit_spec(find(method), scene, config=settings, recipe=recipe, out=run, seed=seed, resume=resume)
+    return training.fit(
+        find(method), scene, config=settings, recipe=recipe, out=out, seed=seed, resume=resume, quiet=quiet
+    )
 
 
 def load(source: str | Path, *, method: str | None = None) -> Method:
@@ -76,7 +78,7 @@ def load(source: str | Path, *, method: str | None = None) -> Method:
         MethodError: the method reads no official checkpoints.
     """
     if method is None:
-        return load_method(Path(source))[0]
+        return training.load_method(Path(source))[0]
     spec = find(method)
     if spec.load_official is None:
         raise MethodError(f"{spec.title} reads no official checkpoints", cure="name a run folder instead")

@@ -1,0 +1,143 @@
+"""``novelview render RUN``: a video, frames or one picture, from where no camera stood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.console import Console
+
+from novelview.cameras import paths
+from novelview.cameras.camera_file import read_cameras
+from novelview.cameras.cameras import Cameras
+from novelview.cli.options import Positional, parse
+from novelview.cli.runs import open_run_scene
+from novelview.cli.show import track
+from novelview.data.scene import Scene
+from novelview.errors import ConfigError, MethodError
+from novelview.export.frames import colourise_depth, write_frame
+from novelview.export.video import write_video
+from novelview.methods.method import Method
+from novelview.training.run import load_method
+from novelview.types import Frames
+
+
+@dataclass(frozen=True)
+class Render:
+    """Render a video (.mp4), one picture (.png) or a folder of frames from a trained run."""
+
+    run: Positional[Path]
+    """Run folder that `novelview train` wrote."""
+    out: Path | None = None
+    """Where to: name.mp4, name.png or a folder. Default: video.mp4, or picture.png for a single camera, in the run."""
+    path: Literal["auto", "interpolate", "orbit", "spiral", "ellipse", "train", "test"] = "auto"
+    """Camera path. auto: spiral for forward-facing captures, else ellipse through the cameras;
+    train and test: the capture's own views."""
+    cameras: Path | None = None
+    """Cameras from a file instead: a nerfstudio camera path, or a transforms.json-like file with one pose or more."""
+    frames: int = 120
+    """Number of frames of a path."""
+    fps: float | None = None
+    """Frames per second of a video. Default: the camera file's, else 30."""
+    size: int | None = None
+    """Longer image side in pixels. Default: as trained."""
+    show: Literal["rgb", "depth", "both"] = "rgb"
+    """Colours, depth (nearer is brighter), or both side by side."""
+    data: Path | None = None
+    """Where the capture is now, if it moved since training."""
+    device: str | None = None
+    """cpu, cuda, … Default: cuda where there is one."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse and run the verb."""
+    options = parse(Render, arguments, "render")
+    if options.frames < 1:
+        raise ConfigError(f"Bad number of frames: {options.frames}", cure="give --frames 1 or more")
+    method, info = load_method(options.run)
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    method = method.to(device).eval()
+    scene = open_run_scene(options.run, info, options.data)
+    cameras, fps = _choose_cameras(options, scene)
+    frames = render_frames(method, scene, cameras.to(device))
+    out = options.out or options.run / ("picture.png" if len(cameras) == 1 else "video.mp4")
+    write(out, frames, len(cameras), options.fps or fps or 30.0, options.show)
+    Console(highlight=False).print(f"wrote {out}")
+    return 0
+
+
+def render_frames(method: Method, scene: Scene, cameras: Cameras) -> Iterator[Frames]:
+    """One frame at a time, so that a long video needs no more memory than one picture."""
+    state = method.condition(scene.train)
+    for i in range(len(cameras)):
+        with torch.no_grad():
+            yield method.render(state, cameras[i])
+
+
+def write(out: Path, frames: Iterator[Frames], count: int, fps: float, show: str) -> None:
+    """Write frames as the suffix of ``out`` says: .mp4, .png, or a folder."""
+    watched = track(frames, count, f"rendering {out.name}")
+    if out.suffix.lower() == ".mp4":
+        write_video(out, (picture(frame, show) for frame in watched), fps=fps)
+    elif out.suffix.lower() == ".png":
+        if count != 1:
+            raise ConfigError(f"{count} frames do not fit into one picture", where=out, cure="name a folder or .mp4")
+        write_frame(out, picture(next(watched), show))
+    elif out.suffix == "":
+        for i, frame in enumerate(watched):
+            write_frame(out / f"{i:05d}.png", picture(frame, show))
+    else:
+        raise ConfigError(f"Cannot write {out.suffix} files", where=out, cure="name an .mp4, a .png or a folder")
+
+
+def picture(frame: Frames, show: str) -> torch.Tensor:
+    """What is shown of a frame, (h, w, 3) in [0, 1]."""
+    if show == "rgb":
+        return frame.rgb[0]
+    if frame.depth is None:
+        raise MethodError("This method renders no depth", cure="leave out --show")
+    depth = colourise_depth(frame.depth[0])
+    return depth if show == "depth" else torch.cat([frame.rgb[0], depth], dim=1)
+
+
+def _choose_cameras(options: Render, scene: Scene) -> tuple[Cameras, float | None]:
+    fps = None
+    if options.cameras is not None:
+        cameras, fps = read_cameras(options.cameras, scene.train.cameras[0].common_size)
+        moved = scene.to_input.inverse().poses(cameras.camera_to_world)
+        cameras = replace(cameras, camera_to_world=moved)
+    else:
+        cameras = path_cameras(scene, options.path, options.frames)
+    if options.size is not None:
+        cameras = _with_long_side(cameras, options.size)
+    return cameras, fps
+
+
+def path_cameras(scene: Scene, kind: str, frames: int) -> Cameras:
+    """Cameras of a named path that suits the scene's own cameras."""
+    own = scene.train.cameras
+    if kind == "auto":
+        kind = "spiral" if scene.bounds.forward_facing else "ellipse"
+    if kind == "interpolate":
+        return paths.interpolate(own, frames, loop=False)
+    if kind == "orbit":
+        return paths.orbit(own, frames)
+    if kind == "spiral":
+        return paths.spiral(own, frames, scene.bounds.near, scene.bounds.far)
+    if kind == "ellipse":
+        return paths.ellipse(own, frames)
+    views = scene.train if kind == "train" else scene.test
+    if len(views) == 0:
+        raise ConfigError("This split holds out no view", cure="choose another --path")
+    return views.cameras
+
+
+def _with_long_side(cameras: Cameras, side: int) -> Cameras:
+    if side < 1:
+        raise ConfigError(f"Bad --size {side}", cure="give the longer image side in pixels, for example 800")
+    width, height = cameras.common_size
+    ratio = side / max(width, height)
+    return cameras.resized(max(1, round(width * ratio)), max(1, round(height * ratio)))

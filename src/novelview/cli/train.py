@@ -1,0 +1,190 @@
+"""``novelview train METHOD --data DIR``: train a method, in any state of interruption."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from novelview.cli.options import Positional, SceneOptions, Unprefixed, parse
+from novelview.cli.runs import open_run_scene
+from novelview.data.scene import Scene
+from novelview.errors import ConfigError
+from novelview.evaluation.evaluate import evaluate
+from novelview.methods.discovery import discover, find
+from novelview.methods.method import Method, MethodSpec, Preset
+from novelview.methods.recipe import Recipe
+from novelview.training import Evaluate, Interrupted, Rhythm, fit, open_run
+
+# Enough held-out views for a curve; the report of `novelview eval` uses all of them.
+_WATCHED_VIEWS = 3
+
+
+@dataclass(frozen=True)
+class _Common:
+    """Train a method on a capture. Everything is kept in a run folder, from which it is rendered and scored."""
+
+    method: Positional[str]
+    """Name of a method: see `novelview methods`."""
+    scene: Unprefixed[SceneOptions]
+    preset: str = "default"
+    """Starting point for all options below: see `novelview methods`."""
+    out: Path | None = None
+    """Run folder. Default: runs/CAPTURE-METHOD."""
+    seed: int = 0
+    """Determines every random draw."""
+    device: str | None = None
+    """cpu or cuda. Default: cuda where there is one."""
+    resume: bool = False
+    """Go on with the run in --out from its last checkpoint."""
+    tensorboard: bool = False
+    """Also write TensorBoard files into the run."""
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    """How often to save, evaluate and log."""
+
+
+@dataclass(frozen=True)
+class _Resume:
+    """Go on with a run that was interrupted, exactly where it stopped."""
+
+    resume: Path
+    """Run folder."""
+    data: Path | None = None
+    """Where the capture is now, if it moved since."""
+    device: str | None = None
+    """cpu or cuda. Default: cuda where there is one."""
+    tensorboard: bool = False
+    """Also write TensorBoard files into the run."""
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    """How often to save, evaluate and log."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse and run the verb; an interrupted training exits with 128 plus the signal's number."""
+    try:
+        if _names_run(arguments):
+            return _go_on(parse(_Resume, arguments, "train"))
+        return _start(_parse(arguments))
+    except Interrupted as stop:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(str(stop), markup=False)
+        return 128 + stop.signal
+
+
+def _start(options: Any) -> int:
+    scene = options.scene.open()
+    for note in scene.notes:
+        Console(stderr=True, highlight=False).print(f"note: {note}", markup=False)
+    out = options.out or Path("runs") / f"{scene.name}-{options.method}"
+    fit(
+        options.method,
+        scene,
+        config=options.config,
+        recipe=options.recipe,
+        out=out,
+        resume=options.resume,
+        seed=options.seed,
+        device=options.device,
+        rhythm=options.rhythm,
+        evaluate=watch(scene),
+        tensorboard=options.tensorboard,
+    )
+    return _done(out, scene)
+
+
+def _go_on(options: _Resume) -> int:
+    info = open_run(options.resume)
+    scene = open_run_scene(options.resume, info, options.data)
+    fit(
+        info.spec,
+        scene,
+        config=info.config,
+        recipe=info.recipe,
+        out=options.resume,
+        resume=True,
+        seed=info.seed,
+        device=options.device,
+        rhythm=options.rhythm,
+        evaluate=watch(scene),
+        tensorboard=options.tensorboard,
+    )
+    return _done(options.resume, scene)
+
+
+def watch(scene: Scene) -> Evaluate | None:
+    """Scores a few held-out views during training; None where nothing is held out."""
+    if len(scene.test) == 0:
+        return None
+    step = max(1, len(scene.test) // _WATCHED_VIEWS)
+    names = scene.test.names[::step][:_WATCHED_VIEWS]
+
+    def score(method: Method, step: int) -> dict[str, float]:
+        report = evaluate(method, scene, baselines=False, views=names)
+        return {"held-out psnr": report.mean.psnr}
+
+    return score
+
+
+def _done(out: Path, scene: Scene) -> int:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"trained: {out}")
+    console.print(f"  see it:   novelview render {out}", markup=False)
+    if len(scene.test):
+        console.print(f"  score it: novelview eval {out}", markup=False)
+    return 0
+
+
+def _names_run(arguments: Sequence[str]) -> bool:
+    """Whether --resume is followed by a run folder, so that nothing else need be said."""
+    for i, word in enumerate(arguments):
+        if word.startswith("--resume="):
+            return True
+        if word == "--resume" and i + 1 < len(arguments):
+            following = arguments[i + 1]
+            return not following.startswith("-") and following not in discover()
+    return False
+
+
+def _parse(arguments: Sequence[str]) -> Any:
+    """The method decides which options there are, and the preset their defaults, so both are looked for first."""
+    spec = _find_method(arguments)
+    preset = _find_preset(spec, arguments)
+    kind = make_dataclass(
+        "Train",
+        [("config", type(preset.config), preset.config), ("recipe", Recipe, preset.recipe)],
+        bases=(_Common,),
+        frozen=True,
+    )
+    kind.__doc__ = f"{spec.title}: {spec.summary}\n\nPreset: {preset.summary}"
+    return parse(kind, arguments, "train")
+
+
+def _find_method(arguments: Sequence[str]) -> MethodSpec:
+    names = discover()
+    for i, word in enumerate(arguments):
+        if word in names and (i == 0 or arguments[i - 1] not in ("--data", "--out", "--preset", "--split")):
+            return names[word]
+    if any(word in ("-h", "--help") for word in arguments):
+        print("usage: novelview train METHOD --data DIR [options in any order]\n")
+        for spec in names.values():
+            print(f"  {spec.name:<10} {spec.summary}")
+        print("\nnovelview train METHOD --help shows the options of a method and their defaults.")
+        sys.exit(0)
+    if arguments and not arguments[0].startswith("-"):
+        return find(arguments[0])
+    raise ConfigError("No method is named", cure=f"novelview train METHOD --data DIR, with one of: {', '.join(names)}")
+
+
+def _find_preset(spec: MethodSpec, arguments: Sequence[str]) -> Preset:
+    name = "default"
+    for i, word in enumerate(arguments):
+        if word == "--preset" and i + 1 < len(arguments):
+            name = arguments[i + 1]
+        elif word.startswith("--preset="):
+            name = word.partition("=")[2]
+    if name not in spec.presets:
+        raise ConfigError(f"{spec.name} has no preset {name!r}", cure=f"choose one of: {', '.join(spec.presets)}")
+    return spec.presets[name]
