@@ -21,5 +21,6 @@ if __name__ == "__main__":
     try:
         train(method, FakeSampler(recipe.batch, 0), recipe, Path(sys.argv[1]), rhythm=Rhythm(save=20, log=20))
     except Interrupted as interruption:
-        print(f"stopped after {interruption.step}", flush=True)
+        # One write, so that the lines of two processes do not mix.
+        print(f"stopped after {interruption.step}\n", end="", flush=True)
         sys.exit(128 + interruption.signal)
