@@ -61,7 +61,7 @@ ROUNDS = 9
 class Options:
     """Measure equality and overhead of trainings."""
 
-    methods: tuple[str, ...] = ("nerf",)
+    methods: tuple[str, ...] = ("nerf", "grid")
     """Per-scene methods to train."""
     steps: int = 60
     """Steps of each training."""
