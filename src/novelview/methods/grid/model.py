@@ -30,6 +30,8 @@ GREY = (0.5, 0.5, 0.5)
 RAYS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
 REFRESH_STEPS = 16
 SLABS = 8
+# Rays on which the coarse copy of the density stops less light see the background alone.
+LEAST_OPACITY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,15 @@ class Look:
         rgb: colours, with the background behind them; not clamped.
         opacity: part of the light that did not come from the background.
         depth: mean depth along z, 0 where there is nothing.
-        weights: contribution of each interval.
-        shares: ends of the intervals, as shares of the way from the ray's first to its last depth.
+        weights: contribution of each interval, for the rays that meet anything.
+        shares: ends of these intervals, as shares of the way from the ray's first to its last depth.
     """
 
     rgb: Float[Tensor, "r 3"]
     opacity: Float[Tensor, " r"]
     depth: Float[Tensor, " r"]
-    weights: Float[Tensor, "r s"]
-    shares: Float[Tensor, "r s+1"]
+    weights: Float[Tensor, "seen s"]
+    shares: Float[Tensor, "seen s+1"]
 
 
 class Grid(Method):
@@ -97,7 +99,7 @@ class Grid(Method):
         jitter = draws.rand(len(batch), 1).to(batch.rgb.device)
         look = self(batch.rays, field.coarse, jitter)
         mse = F.mse_loss(look.rgb, batch.rgb)
-        spread = distortion(look.weights, look.shares)
+        spread = distortion(look.weights, look.shares).sum() / len(batch)
         total = mse + config.distortion * spread
         parts = {"mse": mse.detach(), "distortion": spread.detach()}
         for name, table, weight in (
@@ -146,17 +148,24 @@ class Grid(Method):
         near, far = warp.span(rays)
         even = torch.linspace(0, 1, config.coarse_samples + 1, device=near.device).expand(len(rays), -1)
         found = self._coarse_weights(rays, coarse, edges_between(near, far, even, warp.logarithmic))
-        shares = importance_shares(found, config.even_share, config.samples + 1, jitter)
+        # Most rays of an object scene pass beside the object and cost next to nothing.
+        seen = torch.nonzero(found.sum(dim=-1) > LEAST_OPACITY)[:, 0]
+        rays, near, far, basis = rays[seen], near[seen], far[seen], basis[seen]
+        shares = importance_shares(found[seen], config.even_share, config.samples + 1, jitter[seen])
         edges = edges_between(near, far, shares, warp.logarithmic)
         middle = (edges[:, 1:] + edges[:, :-1]) / 2
         position, speed = warp.points(rays, middle)
         density, colour = self.field(position)
         weights = weights_from_density(density * speed, edges.diff(dim=-1))
-        covered = opacity(weights)
         # Colour is linear in its coefficients, so these can be composited first.
         total = (colour * weights).sum(dim=-1).view(3, -1, len(rays))
-        rgb = (total * basis.T).sum(dim=1).T + covered[:, None] * (0.5 - self.background) + self.background
-        return Look(rgb, covered, mean_depth(weights, middle), weights, shares)
+        covered = opacity(weights)
+        beyond = self.background - 0.5
+        rgb = (total * basis.T).sum(dim=1).T - covered[:, None] * beyond
+        empty = torch.zeros(len(found), 5, device=near.device)
+        pixels = torch.cat([rgb, mean_depth(weights, middle)[:, None], covered[:, None]], dim=-1)
+        pixels = empty.index_copy(0, seen, pixels)
+        return Look(pixels[:, :3] + self.background, pixels[:, 4], pixels[:, 3], weights, shares)
 
     @torch.no_grad()
     def _coarse_weights(self, rays: Rays, coarse: Tensor, edges: Tensor) -> Tensor:
