@@ -7,7 +7,6 @@ Convention, written once: camera-to-world, OpenCV axes (x right, y down, z forwa
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -127,6 +126,10 @@ class Cameras:
             distortion=self.distortion.to(device),
         )
 
+    def undistorted(self) -> Cameras:
+        """Pinhole cameras with the same poses, intrinsics and sizes."""
+        return replace(self, lens=torch.zeros_like(self.lens), distortion=torch.zeros_like(self.distortion))
+
     def resized(self, width: int, height: int) -> Cameras:
         """Cameras of the same field of view with images of ``width`` x ``height``: the image is resampled."""
         size = torch.tensor([width, height], device=self.device)
@@ -179,4 +182,4 @@ class Cameras:
         if bool((self.lens != Lens.PINHOLE).any()):
             normalised = distort(normalised, self.lens, self.distortion)
         pixels = normalised * self.intrinsics[:, None, :2] + self.intrinsics[:, None, 2:]
-        return cast(Tensor, pixels), depth
+        return pixels, depth
