@@ -23,13 +23,13 @@ class GridConfig:
     """Share of the training after which the finest resolution is reached."""
     degree: int = 1
     """Degree (0 to 2) of the spherical harmonics that make colour depend on the viewing direction."""
-    margin: float = 0.5
+    margin: float = 0.25
     """Half width that space outside the scene's box gets, where the box has 1."""
     coarse_samples: int = 64
     """Places per ray where a coarse copy of the density says what is worth a closer look."""
     samples: int = 32
     """Samples per ray where density and colour are looked up."""
-    even_share: float = 0.1
+    even_share: float = 0.4
     """Share of the samples that is spread evenly, whatever the coarse copy says."""
     initial_density: float = 0.01
     """Density everywhere at first: roughly the share of light that a cell stops."""
@@ -41,7 +41,7 @@ class GridConfig:
     """Weight of the total variation of the density grid (before its activation)."""
     smooth_colour: float = 1e-2
     """Weight of the total variation of the colour grid."""
-    mask_loss: float = 0.1
+    mask_loss: float = 1.0
     """Weight of the squared difference between opacity and mask, where the masks cut out an object."""
 
     def __post_init__(self) -> None:
@@ -61,8 +61,25 @@ class GridConfig:
 
 
 PRESETS = {
+    "fast": Preset(
+        GridConfig(resolution=64, colour_resolution=64, stages=2),
+        Recipe(steps=1000, batch=4096, learning_rate=0.1),
+        "about two minutes on two CPU cores, for images of some 100 pixels",
+    ),
     "default": Preset(
-        GridConfig(), Recipe(steps=2000, batch=4096, learning_rate=0.1), "five minutes on two CPU cores"
+        GridConfig(resolution=96),
+        Recipe(steps=2500, batch=4096, learning_rate=0.1),
+        "about five minutes on two CPU cores, for images of some 100 pixels",
+    ),
+    "high": Preset(
+        GridConfig(resolution=128, colour_resolution=96),
+        Recipe(steps=4000, batch=4096, learning_rate=0.1),
+        "about ten minutes on two CPU cores, for images of a few hundred pixels",
+    ),
+    "gpu": Preset(
+        GridConfig(resolution=256, colour_resolution=160, stages=4, coarse_samples=128, samples=64),
+        Recipe(steps=15_000, batch=16_384, learning_rate=0.1),
+        "minutes on one GPU, for full-size photographs; not yet measured",
     ),
     "tiny": Preset(
         GridConfig(resolution=32, colour_resolution=16, stages=2, coarse_samples=24, samples=12),

@@ -40,17 +40,18 @@ class GridField(nn.Module):
         self.coarse: Tensor
         self.register_buffer("coarse", self.pooled())
 
-    def forward(self, position: Coordinates) -> tuple[Float[Tensor, "r s"], Float[Tensor, "c r s"]]:
-        """Density, as optical thickness per unit of length in the cube, and colour coefficients."""
-        shape = position[0].shape
-        x, y, z = (axis.reshape(-1) for axis in position)
-        density = self._density_of(trilinear(self.density, (x, y, z))[0].view(shape))
-        return density, trilinear(self.colour, (x, y, z)).view(-1, *shape)
+    def density_at(self, position: Coordinates) -> Float[Tensor, " n"]:
+        """Optical thickness per unit of length in the cube."""
+        return self._density_of(trilinear(self.density, position)[0])
+
+    def colour_at(self, position: Coordinates) -> Float[Tensor, "c n"]:
+        """Colour coefficients."""
+        return trilinear(self.colour, position)
 
     @torch.no_grad()
     def pooled(self) -> Float[Tensor, "x y z"]:
-        """The largest density in and around each block of two nodes per axis."""
-        pooled = F.max_pool3d(self.density[None], kernel_size=3, stride=2, padding=1)[0, 0]
+        """The mean of each block of two nodes per axis, before activation."""
+        pooled = F.avg_pool3d(self.density[None], kernel_size=2, ceil_mode=True)[0, 0]
         return self._density_of(pooled)
 
     def refresh(self) -> None:

@@ -15,7 +15,7 @@ from novelview.geometry.rays import Rays
 from novelview.methods.grid.config import GridConfig
 from novelview.methods.grid.field import GridField, Shape
 from novelview.methods.grid.harmonics import harmonics
-from novelview.methods.grid.lookup import nearest
+from novelview.methods.grid.lookup import Coordinates, nearest
 from novelview.methods.grid.losses import distortion, total_variation
 from novelview.methods.grid.sampling import edges_between, importance_shares
 from novelview.methods.grid.warp import make_warp
@@ -32,6 +32,8 @@ REFRESH_STEPS = 16
 SLABS = 8
 # Rays on which the coarse copy of the density stops less light see the background alone.
 LEAST_OPACITY = 1e-3
+# Samples that contribute less to their pixel are not given a colour.
+LEAST_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -155,10 +157,10 @@ class Grid(Method):
         edges = edges_between(near, far, shares, warp.logarithmic)
         middle = (edges[:, 1:] + edges[:, :-1]) / 2
         position, speed = warp.points(rays, middle)
-        density, colour = self.field(position)
+        density = self.field.density_at(_flat(position)).view(middle.shape)
         weights = weights_from_density(density * speed, edges.diff(dim=-1))
         # Colour is linear in its coefficients, so these can be composited first.
-        total = (colour * weights).sum(dim=-1).view(3, -1, len(rays))
+        total = self._composited(weights, position).view(3, -1, len(rays))
         covered = opacity(weights)
         beyond = self.background - 0.5
         rgb = (total * basis.T).sum(dim=1).T - covered[:, None] * beyond
@@ -173,6 +175,15 @@ class Grid(Method):
         position, speed = self.warp.points(rays, middle)
         return weights_from_density(nearest(coarse, position) * speed, edges.diff(dim=-1))
 
+    def _composited(self, weights: Float[Tensor, "r s"], position: Coordinates) -> Float[Tensor, "c r"]:
+        """Weighted sums of the colour coefficients, over the samples that matter."""
+        flat = weights.reshape(-1)
+        kept = torch.nonzero(flat.detach() > LEAST_WEIGHT)[:, 0]
+        x, y, z = (axis[kept] for axis in _flat(position))
+        colour = self.field.colour_at((x, y, z))
+        ray = (kept // weights.shape[1]).expand(len(colour), -1)
+        return colour.new_zeros(len(colour), len(weights)).scatter_add(1, ray, colour * flat[kept])
+
     def _shapes(self) -> tuple[Shape, Shape]:
         """Nodes of the density and the colour grid along each axis at the present stage."""
         share = 0.5 ** (self.config.stages - 1 - self.stage)
@@ -180,3 +191,8 @@ class Grid(Method):
         x, y, z = self.warp.shape
         density, colour = ((max(2, round(n * x)), max(2, round(n * y)), max(2, round(n * z))) for n in sizes)
         return density, colour
+
+
+def _flat(position: Coordinates) -> Coordinates:
+    x, y, z = (axis.reshape(-1) for axis in position)
+    return x, y, z
