@@ -6,6 +6,7 @@ Convention, written once: camera-to-world, OpenCV axes (x right, y down, z forwa
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +16,11 @@ from torch import Tensor
 from novelview.errors import CameraError
 from novelview.geometry.lenses import COEFFICIENTS, Lens, distort, undistort
 from novelview.geometry.rays import Rays
+from novelview.geometry.rigid import is_rigid, nearest_rotation
+
+LONGEST_SIDE = 1_000_000
+_LARGEST = 1e12  # Squares of larger numbers leave the range of float32 soon.
+_DRIFT = 1e-3  # Largest entry of R^T R - 1 that still passes for rounding.
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,66 @@ class Cameras:
             lens=torch.cat([part.lens for part in parts]),
             distortion=torch.cat([part.distortion for part in parts]),
         )
+
+    def validated(self, names: Sequence[str] | None = None) -> Cameras:
+        """The same cameras, proven possible, with rotations that drifted by rounding put right.
+
+        Args:
+            names: how errors call the views; by default their numbers.
+
+        Raises:
+            CameraError: of the first view that is impossible.
+        """
+        for faulty, why, cure in self._faults():
+            if bool(faulty.any()):
+                i = int(faulty.int().argmax())
+                name = f"view {i}" if names is None else names[i]
+                raise CameraError("This camera is impossible", where=name, why=why, cure=cure)
+        rotation = nearest_rotation(self.rotations)
+        return replace(self, camera_to_world=torch.cat([rotation, self.camera_to_world[:, :, 3:]], dim=-1))
+
+    def _faults(self) -> Iterator[tuple[Tensor, str, str]]:
+        """Which cameras have a fault, what it is and what to do about it, fault by fault."""
+        poses, sizes, focal = self.camera_to_world, self.sizes, self.intrinsics[:, :2]
+        rows = poses.flatten(1)
+        # Comparisons are written so that NaN fails them.
+        yield (
+            ~(rows.abs() < _LARGEST).all(-1),
+            "its pose is not finite, or absurdly large",
+            "check the pose: registration may have failed for this view",
+        )
+        mirrored = torch.linalg.det(self.rotations) < 0
+        yield (
+            mirrored,
+            "its pose mirrors the world (determinant below 0)",
+            "flip one axis: the convention is wrong",
+        )
+        yield (
+            ~is_rigid(poses, _DRIFT),
+            "its pose is not a rigid motion: the axes are scaled or not at right angles",
+            "give rotation and translation only; undo a scale in the rotation first",
+        )
+        yield (
+            ~((sizes >= 1) & (sizes <= LONGEST_SIDE)).all(-1),
+            "its image size is not positive, or absurdly large",
+            "give width and height in pixels",
+        )
+        yield (
+            ~((focal > 1e-6) & (focal < _LARGEST)).all(-1),
+            "its focal length is not a positive number",
+            "give focal lengths in pixels",
+        )
+        yield (
+            ~(self.intrinsics[:, 2:].abs() <= 1000 * sizes.amax(-1, keepdim=True)).all(-1),
+            "its principal point is far outside the image, or not a number",
+            "give the principal point in pixels from the top left corner",
+        )
+        yield (
+            ~(self.distortion.abs() < _LARGEST).all(-1),
+            "its lens coefficients are not finite, or absurdly large",
+            "correct the coefficients, or set them to zero",
+        )
+        yield (self.lens < 0) | (self.lens > max(Lens)), "its lens is unknown", "use a value of Lens"
 
     def __len__(self) -> int:
         return self.camera_to_world.shape[0]
@@ -131,13 +197,23 @@ class Cameras:
         return replace(self, lens=torch.zeros_like(self.lens), distortion=torch.zeros_like(self.distortion))
 
     def resized(self, width: int, height: int) -> Cameras:
-        """Cameras of the same field of view with images of ``width`` x ``height``: the image is resampled."""
+        """Cameras of the same field of view with images of ``width`` x ``height``: the image is resampled.
+
+        Raises:
+            CameraError: a side below 1.
+        """
+        _check_size(width, height)
         size = torch.tensor([width, height], device=self.device)
         ratio = size.to(self.intrinsics.dtype) / self.sizes.to(self.intrinsics.dtype)
         return replace(self, intrinsics=self.intrinsics * ratio.repeat(1, 2), sizes=size.expand(len(self), 2))
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Cameras:
-        """Cameras that see only the window whose top-left corner is (left, top)."""
+        """Cameras that see only the window whose top-left corner is (left, top); it may reach beyond the image.
+
+        Raises:
+            CameraError: a side below 1.
+        """
+        _check_size(width, height)
         shift = torch.tensor([0, 0, left, top], device=self.device, dtype=self.intrinsics.dtype)
         size = torch.tensor([width, height], device=self.device)
         return replace(self, intrinsics=self.intrinsics - shift, sizes=size.expand(len(self), 2))
@@ -183,3 +259,10 @@ class Cameras:
             normalised = distort(normalised, self.lens, self.distortion)
         pixels = normalised * self.intrinsics[:, None, :2] + self.intrinsics[:, None, 2:]
         return pixels, depth
+
+
+def _check_size(width: int, height: int) -> None:
+    if width < 1 or height < 1:
+        raise CameraError(
+            f"An image of {width}x{height} is impossible", cure="width and height must be at least one pixel"
+        )
