@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
+from novelview.cameras.arrangement import average_pose, focus_point, looks_inward, up_direction
 from novelview.cameras.cameras import Cameras
 from novelview.data.hull import hull_points
 from novelview.data.sweep import sweep_points
@@ -88,26 +88,6 @@ def depth_range(
     return float(near) * (1 - margin), float(far) * (1 + margin)
 
 
-def focus_point(cameras: Cameras) -> Float[Tensor, " 3"]:
-    """The point nearest to all optical axes in the least-squares sense."""
-    forward, centres = cameras.forward.double(), cameras.centres.double()
-    across = torch.eye(3, dtype=torch.float64) - forward[:, :, None] * forward[:, None, :]
-    mean = centres.mean(dim=0)
-    right = (across @ (centres - mean)[..., None]).mean(dim=0)
-    # A hair of ridge keeps parallel axes solvable: the answer then stays near the cameras.
-    ridge = 1e-6 * torch.eye(3, dtype=torch.float64)
-    return (mean + torch.linalg.solve(across.mean(dim=0) + ridge, right)[:, 0]).float()
-
-
-def looks_inward(cameras: Cameras) -> bool:
-    """Whether the cameras look, from clearly different sides, at one place."""
-    offset = focus_point(cameras) - cameras.centres
-    towards = (cameras.forward * offset).sum(dim=-1) / offset.norm(dim=-1).clamp(min=1e-12)
-    mean = cameras.forward.mean(dim=0)
-    widest = (cameras.forward @ mean / mean.norm().clamp(min=1e-12)).min()
-    return bool((towards > 0.87).float().mean() > 0.9) and bool(widest < 0.87)
-
-
 def looks_forward(cameras: Cameras, near: float) -> bool:
     """Whether all rays run the same way and all cameras stand before everything, so that NDC makes sense."""
     mean = cameras.forward.mean(dim=0)
@@ -119,12 +99,9 @@ def looks_forward(cameras: Cameras, near: float) -> bool:
 
 
 def front_view(cameras: Cameras) -> FrontView:
-    """The mean camera: mean centre, mean viewing direction and mean up, median field of view."""
-    forward = F.normalize(cameras.forward.mean(dim=0), dim=0)
-    right = F.normalize(torch.linalg.cross(cameras.rotations[:, :, 1].mean(dim=0), forward), dim=0)
-    down = torch.linalg.cross(forward, right)
-    pose = torch.stack([right, down, forward, cameras.centres.mean(dim=0)], dim=1)
+    """The mean camera, with the median field of view."""
     half = (cameras.sizes / 2 / cameras.intrinsics[:, :2]).median(dim=0).values
+    pose = average_pose(cameras)
     return FrontView(tuple(tuple(row) for row in pose.tolist()), (float(half[0]), float(half[1])))
 
 
@@ -146,21 +123,6 @@ def scene_frame(cameras: Cameras, extent: Extent) -> Similarity:
         radius = max(radius, math.sqrt(extent.near * min(extent.far, 100 * extent.near)))
     rotation = _rotation_between(up_direction(cameras), torch.tensor([0.0, 0.0, 1.0]))
     return Similarity(1 / radius, rotation, -(rotation @ centre) / radius)
-
-
-def up_direction(cameras: Cameras) -> Float[Tensor, " 3"]:
-    """The direction most at right angles to the cameras' horizontal axes, on the side of their mean up.
-
-    Photographers tilt up and down more than they roll; for parallel cameras the mean up decides. Photographs
-    stored on their side show by horizontal axes that point along one line all around.
-    """
-    axes = torch.stack([cameras.rotations[:, :, 0], -cameras.rotations[:, :, 1]]).double()
-    moments = axes.transpose(1, 2) @ axes / len(cameras)
-    spread = torch.linalg.eigvalsh(moments)[:, -1]
-    sideways = bool(spread[0] > spread[1] + 0.3)
-    level, mean = moments[int(sideways)], axes[1 - int(sideways)].mean(dim=0)
-    found = torch.linalg.eigh(level - 0.1 * torch.outer(mean, mean)).eigenvectors[:, 0]
-    return (found if found @ mean >= 0 else -found).float()
 
 
 def scene_bounds(

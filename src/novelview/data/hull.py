@@ -9,7 +9,7 @@ from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.data.fitting import resized
-from novelview.data.images import resize
+from novelview.geometry.images import resize_area
 from novelview.types import Views
 
 RESOLUTION = 48  # Cells along each side of the grid.
@@ -52,7 +52,7 @@ def _reduced(views: Views, i: int, side: int) -> tuple[Cameras, Tensor]:
     width, height = views.cameras.sizes[i].tolist()
     factor = min(1.0, side / max(width, height))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return resized(views.cameras[i], [size]), resize(views.mask(i)[..., None], size)[..., 0]
+    return resized(views.cameras[i], [size]), resize_area(views.mask(i)[..., None], *size)[..., 0]
 
 
 def _covered(points: Tensor, masks: list[tuple[Cameras, Tensor]]) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from novelview.data.decode import read_depth, read_image, read_mask
 from novelview.data.fitting import ImagePlan, MaskUse
+from novelview.geometry.images import resize_area
 from novelview.types import ImageSource
 
 WHITE = (1.0, 1.0, 1.0)
@@ -126,14 +127,14 @@ class FileImages(ImageSource):
         if self.has_masks:
             rgb, alpha = self._masked(plan, rgb, alpha)
             rgb = torch.cat([rgb, alpha], dim=-1)
-        return (resize(rgb, plan.size) * 255).round().to(torch.uint8)
+        return (resize_area(rgb, *plan.size) * 255).round().to(torch.uint8)
 
     def _masked(self, plan: ImagePlan, rgb: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
         coverage = alpha if alpha.shape[-1] else torch.ones_like(rgb[..., :1])
         if plan.files.mask is None:
             return rgb, coverage
         mask = read_mask(plan.files.mask, turn=plan.turn)
-        mask = resize(mask, (rgb.shape[1], rgb.shape[0]))
+        mask = resize_area(mask, rgb.shape[1], rgb.shape[0])
         if self._masks == "object":
             rgb = rgb * mask + self._background * (1 - mask)
         return rgb, coverage * mask
@@ -146,25 +147,3 @@ class FileImages(ImageSource):
         stored = read_depth(plan.files.depth) * plan.files.depth_scale
         # Nearest: the mean of a near and a far depth is a place where nothing is.
         return F.interpolate(stored[None, None], (height, width), mode="nearest-exact")[0, 0]
-
-
-def resize(image: Float[Tensor, "h w c"], size: tuple[int, int]) -> Float[Tensor, "h2 w2 c"]:
-    """Area-averaged to (width, height): each new pixel is the mean of exactly the area it covers."""
-    width, height = size
-    return _averaged(_averaged(image, height).transpose(0, 1), width).transpose(0, 1)
-
-
-def _averaged(image: Tensor, count: int) -> Tensor:
-    """The first axis resampled to ``count`` cells."""
-    before = image.shape[0]
-    if before == count:
-        return image
-    if before % count == 0:
-        return image.unflatten(0, (count, before // count)).mean(dim=1)
-    # Differences of the integral, which is linear between the edges of cells.
-    integral = F.pad(image.double().cumsum(dim=0), (0, 0, 0, 0, 1, 0))
-    edges = torch.linspace(0, before, count + 1, dtype=torch.float64)
-    below = edges.long().clamp(max=before - 1)
-    share = (edges - below)[:, None, None]
-    at_edges = integral[below] * (1 - share) + integral[below + 1] * share
-    return (at_edges.diff(dim=0) * (count / before)).to(image.dtype)

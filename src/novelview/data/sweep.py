@@ -14,7 +14,7 @@ from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.data.fitting import resized
-from novelview.data.images import resize
+from novelview.geometry.images import resize_area
 from novelview.types import Views
 
 Thumbnail = tuple[Cameras, Float[Tensor, "h w 3"]]
@@ -63,7 +63,7 @@ def thumbnail(views: Views, i: int, side: int) -> Thumbnail:
     width, height = views.cameras.sizes[i].tolist()
     factor = min(1.0, side / max(width, height))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return resized(views.cameras[i], [size]), resize(views.image(i), size)
+    return resized(views.cameras[i], [size]), resize_area(views.image(i), *size)
 
 
 def _neighbours(cameras: Cameras, i: int) -> list[int]:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from novelview.errors import MethodError
-from novelview.geometry.rays import Rays
+from novelview.geometry.rays import Rays, ndc
 from novelview.types import Bounds
 
 # Distance of the near plane over the scene's smallest depth, as the authors scale their photographs.
@@ -32,10 +32,9 @@ class FrontFrame(nn.Module):
         axes = pose[:, :3] * torch.tensor([1.0, -1.0, -1.0])
         self.to_front: Tensor
         self.centre: Tensor
-        self.stretch: Tensor
         self.register_buffer("to_front", axes.T / (MARGIN * bounds.near), persistent=False)
         self.register_buffer("centre", pose[:, 3], persistent=False)
-        self.register_buffer("stretch", 1 / torch.tensor(bounds.front.half_size), persistent=False)
+        self.half_size = bounds.front.half_size
 
     def forward(self, rays: Rays) -> Rays:
         """Rays of the scene's frame in the front frame."""
@@ -43,13 +42,9 @@ class FrontFrame(nn.Module):
 
     def ndc(self, rays: Rays) -> Rays:
         """Rays of the front frame in NDC, with parameter 0 at the near plane and 1 at infinity."""
-        start = -(1 + rays.origins[..., 2]) / rays.directions[..., 2]
-        x, y, z = (rays.origins + start[..., None] * rays.directions).unbind(-1)
-        dx, dy, dz = rays.directions.unbind(-1)
-        sx, sy = self.stretch
-        origins = torch.stack([-sx * x / z, -sy * y / z, 1 + 2 / z], dim=-1)
-        directions = torch.stack([-sx * (dx / dz - x / z), -sy * (dy / dz - y / z), -2 / z], dim=-1)
-        return Rays(origins, directions)
+        # The front frame has OpenGL's axes, the formula those of our cameras.
+        turn = rays.origins.new_tensor([1.0, -1.0, -1.0])
+        return ndc(Rays(rays.origins * turn, rays.directions * turn), self.half_size)
 
     def depth(self, rays: Rays, parameter: Float[Tensor, " r"]) -> Float[Tensor, " r"]:
         """Depth along z, in scene units, of a parameter of the NDC ray; what is at infinity is put very far.
