@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from novelview.cameras import paths
+from novelview.cameras.arrangement import looks_inward
 from novelview.cameras.camera_file import read_cameras
 from novelview.cameras.cameras import Cameras
 from novelview.cli.options import Positional, parse
@@ -34,8 +35,8 @@ class Render:
     out: Path | None = None
     """Where to: name.mp4, name.png or a folder. Default: video.mp4, or picture.png for a single camera, in the run."""
     path: Literal["auto", "interpolate", "orbit", "spiral", "ellipse", "train", "test"] = "auto"
-    """Camera path. auto: spiral for forward-facing captures, else ellipse through the cameras;
-    train and test: the capture's own views."""
+    """Camera path. auto: spiral for forward-facing captures, ellipse where the cameras look at one place from
+    several sides, else interpolate between them; train and test: the capture's own views."""
     cameras: Path | None = None
     """Cameras from a file instead: a nerfstudio camera path, or a transforms.json-like file with one pose or more."""
     frames: int = 120
@@ -120,7 +121,8 @@ def path_cameras(scene: Scene, kind: str, frames: int) -> Cameras:
     """Cameras of a named path that suits the scene's own cameras."""
     own = scene.train.cameras
     if kind == "auto":
-        kind = "spiral" if scene.bounds.forward_facing else "ellipse"
+        around = "ellipse" if looks_inward(own) else "interpolate"
+        kind = "spiral" if scene.bounds.forward_facing else around
     if kind == "interpolate":
         return paths.interpolate(own, frames, loop=False)
     if kind == "orbit":
