@@ -21,7 +21,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from novelview.data.procedural.families import make_scene
+from novelview.data.procedural import make_scene
 from novelview.data.scene import Scene
 from novelview.files import atomic_write_text
 from novelview.methods.discovery import find

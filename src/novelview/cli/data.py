@@ -38,8 +38,8 @@ class Procedural:
 
     out: Positional[Path]
     """Folder to write; must be empty or absent."""
-    family: Literal["object", "room", "forward"] = "object"
-    """object: a thing seen from all around; room: inside a room; forward: layers seen from the front."""
+    family: Literal["object", "table", "room", "forward"] = "object"
+    """object: a thing seen from all around; table: things on a table; room: inside a room; forward: layers seen from the front."""
     seed: int = 0
     """Which scene."""
     views: int = 60

@@ -1,8 +1,8 @@
-"""Three families of random scenes, and how cameras stand in each.
+"""Four families of random scenes, each with the ranges it draws from and the cameras that suit it.
 
-``object``: a few solids in the middle of nothing, seen from an orbit, with masks. ``room``: solids in a textured
-room, cameras inside. ``forward``: layers of solids before a far wall, cameras on a jittered grid that all look the
-same way, rich in parallax. World axes: z up; one unit is about the size of an object.
+``object``: a toy of a few parts in the middle of nothing, seen from all around, with masks. ``table``: things on a
+round table before nothing, with masks. ``room``: furniture in a room with pictures, cameras inside. ``forward``:
+layers of things before a far wall, cameras that all look the same way. World axes: z up.
 """
 
 from __future__ import annotations
@@ -15,45 +15,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from novelview.cameras.cameras import Cameras
-from novelview.data.procedural.render import World, render
-from novelview.data.procedural.solids import Shape, Solids, concatenate
-from novelview.data.procedural.textures import WAVES, Pattern, Textures
-from novelview.data.scene import Scene
+from novelview.data.procedural import rigs
+from novelview.data.procedural.arrange import hang, mirror, stand
+from novelview.data.procedural.draw import Drawer, Look, Range, planes
+from novelview.data.procedural.render import World
+from novelview.data.procedural.solids import Shape, Solids
 from novelview.errors import ConfigError
-from novelview.geometry.rigid import look_at, random_rotations
 from novelview.random import generator_for
-from novelview.types import Bounds, Views
+from novelview.types import Bounds
 
-Range = tuple[float, float]
+# (number of views, share of the rig, generator) -> poses (n, 3, 4)
+Rig = Callable[[int, float, torch.Generator], Tensor]
 
-
-@dataclass(frozen=True)
-class Ranges:
-    """What a family draws from, uniformly unless said otherwise.
-
-    Attributes:
-        solids: number of solids, both ends included.
-        size: half extents of a solid, world units.
-        frequency: texture periods per world unit.
-        specular: strength of highlights; a third of the solids is matt.
-        field_of_view: horizontal, degrees.
-        distance: from camera to the middle of the scene, world units.
-    """
-
-    solids: tuple[int, int]
-    size: Range
-    frequency: Range
-    specular: Range
-    field_of_view: Range
-    distance: Range
-
-
-RANGES = {
-    "object": Ranges((3, 6), (0.22, 0.6), (1.2, 2.6), (0.15, 0.5), (40.0, 55.0), (2.6, 3.2)),
-    "room": Ranges((4, 8), (0.2, 0.55), (0.5, 1.6), (0.1, 0.5), (55.0, 75.0), (2.4, 3.2)),
-    "forward": Ranges((7, 14), (0.2, 0.9), (0.6, 2.0), (0.1, 0.5), (45.0, 65.0), (2.5, 3.5)),
-}
+THINGS = (Shape.ELLIPSOID, Shape.BOX, Shape.CYLINDER, Shape.FRUSTUM, Shape.RING)
+WHITE = (1.0, 1.0, 1.0)
+_LOOK, _BACKDROP = Look(), Look(backdrop=(0.3, 0.9))
 
 
 @dataclass(frozen=True)
@@ -63,16 +39,146 @@ class Stage:
     Attributes:
         world: what is rendered.
         bounds: extent as methods need it.
-        pose: draws camera poses (n, 3, 4): arguments are the number of views and a generator.
-        field_of_view: horizontal, radians.
+        rig: draws camera poses.
+        field_of_view: horizontal, degrees.
+        share: part of the rig that neighbouring views cover.
         masked: whether rays can miss everything.
     """
 
     world: World
     bounds: Bounds
-    pose: Callable[[int, torch.Generator], Tensor]
+    rig: Rig
     field_of_view: float
+    share: Range
     masked: bool
+
+
+@dataclass(frozen=True)
+class ObjectRanges:
+    """Toys: a body with parts on its surface, most of them in mirrored pairs, scaled to radius 1.
+
+    Attributes:
+        parts: number of parts besides the body, before mirroring.
+        body: half extents of the body.
+        part: half extents of the parts.
+        mirrored: share of parts that have a twin on the other side.
+        tumbled: share of parts that do not stand upright.
+        field_of_view: horizontal, degrees.
+        margin: distance from which the cameras look, times that at which the object just fills the view.
+        elevation: of the cameras, degrees.
+        light_distance: of the shadow-casting light, times the object's radius.
+        light_elevation: degrees above the horizon.
+        share: part of the orbit that neighbouring views cover.
+    """
+
+    parts: tuple[int, int] = (2, 5)
+    body: Range = (0.4, 0.85)
+    part: Range = (0.15, 0.5)
+    mirrored: float = 0.6
+    tumbled: float = 0.35
+    field_of_view: Range = (32.0, 58.0)
+    margin: Range = (0.8, 1.1)
+    elevation: Range = (-20.0, 65.0)
+    light_distance: Range = (4.0, 7.0)
+    light_elevation: Range = (25.0, 70.0)
+    share: Range = (0.1, 0.5)
+    look: Look = _LOOK
+
+
+@dataclass(frozen=True)
+class TableRanges:
+    """A round table, its top at height 0, radius 1, with things standing on it.
+
+    Attributes:
+        things: number of things, those that stand on others included.
+        size: half extents.
+        stacked: share of things that stand on another where one is flat on top.
+        tumbled: share of things that lie askew; they may reach into the table.
+        field_of_view: horizontal, degrees.
+        margin: distance from which the cameras look, times that at which the table just fills the view.
+        elevation: of the cameras, degrees.
+        light_distance: of the shadow-casting light.
+        light_elevation: degrees above the horizon.
+        share: part of the orbit that neighbouring views cover.
+    """
+
+    things: tuple[int, int] = (5, 11)
+    size: Range = (0.13, 0.34)
+    stacked: float = 0.3
+    tumbled: float = 0.08
+    field_of_view: Range = (35.0, 55.0)
+    margin: Range = (0.72, 0.9)
+    elevation: Range = (8.0, 60.0)
+    light_distance: Range = (4.0, 6.0)
+    light_elevation: Range = (35.0, 65.0)
+    share: Range = (0.1, 0.5)
+    look: Look = _LOOK
+
+
+@dataclass(frozen=True)
+class RoomRanges:
+    """A room with furniture in the middle and pictures on the walls; the cameras go round along the walls.
+
+    Attributes:
+        half_width: of the room, both ways.
+        half_height: of the room.
+        things: number of pieces of furniture, those that stand on others included.
+        size: their half extents.
+        stacked: share of them that stand on another where one is flat on top.
+        tumbled: share that lies askew.
+        pictures: number of pictures.
+        picture: their half width and height.
+        ring: radius of the cameras' circle, as a share of the smaller half width.
+        field_of_view: horizontal, degrees.
+        share: part of the circle that neighbouring views cover.
+    """
+
+    half_width: Range = (2.4, 4.0)
+    half_height: Range = (1.2, 1.8)
+    things: tuple[int, int] = (5, 11)
+    size: Range = (0.15, 0.5)
+    stacked: float = 0.3
+    tumbled: float = 0.06
+    pictures: tuple[int, int] = (1, 6)
+    picture: Range = (0.25, 0.7)
+    ring: Range = (0.68, 0.86)
+    field_of_view: Range = (55.0, 78.0)
+    share: Range = (0.06, 0.25)
+    look: Look = _LOOK
+
+
+@dataclass(frozen=True)
+class ForwardRanges:
+    """A far wall, sometimes a floor, and things at all depths in between, as many near as far in parallax.
+
+    Attributes:
+        wall: depth of the wall.
+        turn: of the wall about the vertical, degrees either way.
+        floored: share of scenes with a floor.
+        floor: its depth below the lowest camera.
+        things: number of things.
+        near: depth at which things begin.
+        size: half extents as a share of half the width of the view at that depth.
+        tumbled: share of the things that stand askew; where there is no floor, things also float.
+        spread: half width of the camera grid.
+        focus: depth towards which the cameras are toed in.
+        field_of_view: horizontal, degrees.
+        share: part of the grid's width that neighbouring views cover.
+    """
+
+    wall: Range = (4.5, 9.0)
+    turn: Range = (-20.0, 20.0)
+    floored: float = 0.65
+    floor: Range = (0.35, 1.1)
+    things: tuple[int, int] = (9, 20)
+    near: Range = (1.2, 2.2)
+    size: Range = (0.06, 0.32)
+    tumbled: float = 0.3
+    spread: Range = (0.12, 0.45)
+    focus: Range = (2.0, 5.0)
+    field_of_view: Range = (42.0, 68.0)
+    share: Range = (0.5, 1.0)
+    look: Look = _BACKDROP
 
 
 def make_stage(family: str, seed: int) -> Stage:
@@ -83,266 +189,183 @@ def make_stage(family: str, seed: int) -> Stage:
     """
     if family not in FAMILIES:
         raise ConfigError(f"There is no family {family!r}", cure=f"choose one of: {', '.join(FAMILIES)}")
-    return FAMILIES[family](generator_for(seed, "procedural", family))
+    return FAMILIES[family](Drawer(generator_for(seed, "procedural", family)))
 
 
-def make_scene(
-    family: str, seed: int, *, views: int = 60, size: int = 128, test_every: int = 8, supersample: int = 2
-) -> Scene:
-    """One procedural scene as any other: views split for training and testing, in memory.
-
-    Args:
-        family: "object", "room" or "forward".
-        seed: which scene; the same seed gives the same bits.
-        views: number of views, held-out ones included.
-        size: image width and height in pixels.
-        test_every: every so many views one is held out.
-        supersample: colours are the mean over this many squared rays per pixel.
-    """
-    if views < 2 or size < 1:
-        raise ConfigError(f"Cannot make {views} views of {size} pixels", cure="at least 2 views of 1 pixel")
-    stage = make_stage(family, seed)
-    everything = render_views(stage, stage_cameras(stage, views, size, seed), supersample)
-    held_out = [i for i in range(views) if i % test_every == test_every // 2]
-    return Scene(
-        name=f"{family}-{seed}",
-        train=everything[[i for i in range(views) if i not in set(held_out)]],
-        test=everything[held_out],
-        bounds=stage.bounds,
-        origin={"procedural": {"family": family, "seed": seed, "views": views, "size": size}},
+def _object(draw: Drawer, ranges: ObjectRanges = ObjectRanges()) -> Stage:
+    count = draw.integer(ranges.parts)
+    body = Solids(
+        shape=draw.among(THINGS[:4], 1),
+        rotation=draw.rotations(1, ranges.tumbled / 2),
+        scale=draw.uniform(ranges.body, 1, 3),
+        centre=torch.zeros(1, 3),
     )
+    outward = F.normalize(draw.normal(count, 3), dim=-1) * draw.uniform((0.8, 1.05), count, 1)
+    parts = Solids(
+        shape=draw.among(THINGS, count),
+        rotation=draw.rotations(count, ranges.tumbled),
+        scale=draw.uniform(ranges.part, count, 3),
+        centre=(outward * body.scale) @ body.rotation[0].T,
+    )
+    twins = draw.chance(ranges.mirrored, count) & (parts.centre[:, 0].abs() > 0.15)
+    solids = _to_unit_ball(Solids.concatenate([body, parts, mirror(parts[twins])]))
+    light = draw.light(ranges.light_distance, ranges.light_elevation)
+    world = draw.world(solids, ranges.look, light, background=1.0)
+    return _orbited(draw, world, 1.0, ranges.field_of_view, ranges.margin, ranges.elevation, ranges.share)
 
 
-def demo_scene(size: int = 100) -> Scene:
-    """The embedded default: an object scene of 92 views, 80 to learn from and 12 held out."""
-    return make_scene("object", 11, views=92, size=size)
+def _table(draw: Drawer, ranges: TableRanges = TableRanges()) -> Stage:
+    count, thickness = draw.integer(ranges.things), 0.06
+    top = Solids(
+        shape=torch.tensor([int(Shape.CYLINDER)]),
+        rotation=draw.rotations(1, 0.0),
+        scale=torch.tensor([[1.0, thickness, 1.0]]),
+        centre=torch.tensor([[0.0, 0.0, -thickness]]),
+    )
+    things = Solids(
+        shape=draw.among(THINGS, count),
+        rotation=draw.rotations(count, ranges.tumbled),
+        scale=draw.uniform(ranges.size, count, 3),
+        centre=torch.zeros(count, 3),
+    )
+    stacked = draw.chance(ranges.stacked, count)
+    solids = Solids.concatenate([top, stand(draw, things, stacked, 0.0, 0.88)])
+    # The middle of what is to be seen lies a little above the table.
+    solids = Solids(
+        solids.shape, solids.rotation, solids.scale, solids.centre - torch.tensor([0.0, 0.0, 0.2])
+    )
+    light = draw.light(ranges.light_distance, ranges.light_elevation)
+    world = draw.world(solids, ranges.look, light, background=1.0)
+    radius = float((solids.centre.norm(dim=1) + solids.radius).max())
+    return _orbited(draw, world, radius, ranges.field_of_view, ranges.margin, ranges.elevation, ranges.share)
 
 
-def stage_cameras(stage: Stage, views: int, size: int, seed: int) -> Cameras:
-    """Square cameras that stand as the family's do."""
-    poses = stage.pose(views, generator_for(seed, "procedural-cameras"))
-    focal = size / 2 / math.tan(stage.field_of_view / 2)
-    return Cameras.pinhole(poses, torch.tensor([focal, focal, size / 2, size / 2]), size, size)
+def _orbited(
+    draw: Drawer, world: World, radius: float, view: Range, margin: Range, elevation: Range, share: Range
+) -> Stage:
+    """Cameras all around a thing of the given radius at the origin."""
+    field_of_view = draw.number(view)
+    nearest = max(radius / math.sin(math.radians(field_of_view / 2)) * draw.number(margin), 1.3 * radius)
+    distance = (nearest, 1.15 * nearest)
 
+    def rig(views: int, part: float, generator: torch.Generator) -> Tensor:
+        return rigs.orbit(views, part, generator, distance=distance, elevation=elevation)
 
-def render_views(stage: Stage, cameras: Cameras, supersample: int) -> Views:
-    """Views with depths, and with masks where rays can miss everything."""
-    with torch.no_grad():
-        shown = render(stage.world, cameras, supersample)
-    return Views.from_tensors(cameras, shown.rgb, shown.mask if stage.masked else None, shown.depth)
-
-
-def _object(generator: torch.Generator) -> Stage:
-    ranges = RANGES["object"]
-    draw = _Drawer(generator)
-    count = draw.integer(*ranges.solids)
-    size = draw.uniform(count, 3, bounds=ranges.size)
-    # Solids that overlap in the middle make one object with concavities rather than a heap.
-    centre = F.normalize(draw.normal(count, 3), dim=-1) * draw.uniform(count, 1, bounds=(0.15, 0.6))
-    solids = draw.solids(size, centre)
-    distance = draw.number(*ranges.distance)
-    world = draw.world(solids, ranges.frequency, ranges.specular, light=(2.5, -2.0, 4.0), background=1.0)
-
-    def pose(views: int, generator: torch.Generator) -> Tensor:
-        return _orbit(views, distance, generator)
-
-    lower, upper = solids.corners()
-    radius = float(torch.maximum(lower.abs(), upper.abs()).norm())
+    lower, upper = world.solids.corners()
     bounds = Bounds(
-        near=max(distance - radius, 0.1),
-        far=distance + radius,
+        near=0.97 * (distance[0] - radius),
+        far=1.01 * (distance[1] + radius),
         box_min=_triple(lower),
         box_max=_triple(upper),
         unbounded=False,
-        background=(1.0, 1.0, 1.0),
+        background=WHITE,
     )
-    return Stage(world, bounds, pose, math.radians(draw.number(*ranges.field_of_view)), masked=True)
+    return Stage(world, bounds, rig, field_of_view, share, masked=True)
 
 
-def _room(generator: torch.Generator) -> Stage:
-    ranges = RANGES["room"]
-    draw = _Drawer(generator)
-    half = torch.tensor([draw.number(2.8, 3.8), draw.number(2.8, 3.8), draw.number(1.4, 1.9)])
-    count = draw.integer(*ranges.solids)
-    size = draw.uniform(count, 3, bounds=ranges.size)
-    angle = torch.linspace(0, 2 * math.pi, count + 1)[:-1] + draw.number(0.0, 2 * math.pi)
-    # All solids stand in the middle, clear of the ring of cameras around them.
-    radius = draw.uniform(count, bounds=(0.2, 1.0))
-    centre = torch.stack([radius * angle.cos(), radius * angle.sin(), size[:, 2] - half[2]], dim=-1)
-    shell = Solids(torch.tensor([Shape.ROOM]), torch.eye(3)[None], half[None], torch.zeros(1, 3))
-    solids = concatenate([shell, draw.solids(size, centre, upright=True)])
-    light = (draw.number(-1.0, 1.0), draw.number(-1.0, 1.0), float(half[2]) - 0.2)
-    world = draw.world(solids, ranges.frequency, ranges.specular, light=light, background=0.0)
-    distance = min(draw.number(*ranges.distance), float(half[:2].min()) - 0.3)
-    target = torch.tensor([0.0, 0.0, -0.6 * float(half[2])])
+def _room(draw: Drawer, ranges: RoomRanges = RoomRanges()) -> Stage:
+    x, y, z = draw.number(ranges.half_width), draw.number(ranges.half_width), draw.number(ranges.half_height)
+    shell = planes(
+        [
+            [0.0, 0.0, 1.0],
+            [0.0, 0.0, -1.0],
+            [1.0, 0.0, 0.0],
+            [-1.0, 0.0, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0, -1.0, 0.0],
+        ],
+        [[0.0, 0.0, -z], [0.0, 0.0, z], [-x, 0.0, 0.0], [x, 0.0, 0.0], [0.0, -y, 0.0], [0.0, y, 0.0]],
+    )
+    radius = draw.number(ranges.ring) * min(x, y)
+    count = draw.integer(ranges.things)
+    things = Solids(
+        shape=draw.among(THINGS, count),
+        rotation=draw.rotations(count, ranges.tumbled),
+        scale=draw.uniform(ranges.size, count, 3),
+        centre=torch.zeros(count, 3),
+    )
+    # Clear of the cameras, which come as near to the middle as 0.85 of their circle.
+    things = stand(draw, things, draw.chance(ranges.stacked, count), -z, 0.85 * radius - 0.35)
+    pictures = hang(draw, draw.integer(ranges.pictures), ranges.picture, (x, y, z))
+    solids = Solids.concatenate([shell, things, pictures])
+    light = torch.cat([draw.uniform((-0.6, 0.6), 2) * torch.tensor([x, y]), torch.tensor([0.93 * z])])
+    world = draw.world(solids, ranges.look, light, background=0.0)
 
-    def pose(views: int, generator: torch.Generator) -> Tensor:
-        angles = torch.linspace(0, 2 * math.pi, views + 1)[:-1]
-        height = torch.rand(views, generator=generator) * 1.0 - 0.5
-        centres = torch.stack([distance * angles.cos(), distance * angles.sin(), height], dim=-1)
-        aim = target + 0.3 * torch.randn(views, 3, generator=generator)
-        return look_at(centres, aim, torch.tensor([0.0, 0.0, 1.0]).expand(views, 3))
+    def rig(views: int, part: float, generator: torch.Generator) -> Tensor:
+        target, height = (0.0, 0.0, -0.45 * z), (-0.25 * z, 0.6 * z)
+        return rigs.ring(views, part, generator, radius=radius, height=height, target=target)
 
     bounds = Bounds(
-        near=0.15,
-        far=float(2 * half.norm()),
-        box_min=_triple(-half),
-        box_max=_triple(half),
-        unbounded=False,
+        near=0.1, far=2 * math.hypot(x, y, z), box_min=(-x, -y, -z), box_max=(x, y, z), unbounded=False
     )
-    return Stage(world, bounds, pose, math.radians(draw.number(*ranges.field_of_view)), masked=False)
+    return Stage(world, bounds, rig, draw.number(ranges.field_of_view), ranges.share, masked=False)
 
 
-def _forward(generator: torch.Generator) -> Stage:
-    ranges = RANGES["forward"]
-    draw = _Drawer(generator)
-    wall = draw.number(5.0, 9.0)
-    fov = math.radians(draw.number(*ranges.field_of_view))
-    count = draw.integer(*ranges.solids)
-    # Uniform in disparity, as parallax is: near solids are rare in depth but not in the picture.
-    near = draw.number(1.2, 2.0)
-    depth = 1 / draw.uniform(count, bounds=(1 / (0.9 * wall), 1 / near))
-    across = draw.uniform(count, 2, bounds=(-0.9, 0.9)) * (depth * math.tan(fov / 2))[:, None]
-    size = draw.uniform(count, 3, bounds=ranges.size) * (0.25 + 0.3 * depth[:, None]).clamp(max=1.6)
-    centre = torch.stack([across[:, 0], depth + size.amax(dim=-1), across[:, 1]], dim=-1)
-    half = torch.tensor([3.0 * wall, wall, 3.0 * wall])
-    shell = Solids(torch.tensor([Shape.ROOM]), torch.eye(3)[None], half[None], torch.zeros(1, 3))
-    solids = concatenate([shell, draw.solids(size, centre)])
-    light = (draw.number(-3.0, 3.0), draw.number(-3.0, -1.0), draw.number(2.0, 4.0))
-    world = draw.world(solids, ranges.frequency, ranges.specular, light=light, background=0.0)
-    spread = draw.number(0.15, 0.45)
-    focus = draw.number(*ranges.distance)
+def _forward(draw: Drawer, ranges: ForwardRanges = ForwardRanges()) -> Stage:
+    wall, turn = draw.number(ranges.wall), math.radians(draw.number(ranges.turn))
+    spread, focus = draw.number(ranges.spread), draw.number(ranges.focus)
+    floored, height = bool(draw.chance(ranges.floored)), draw.number(ranges.floor)
+    floor = -spread - height
+    near, field_of_view = draw.number(ranges.near), draw.number(ranges.field_of_view)
+    half_width = math.tan(math.radians(field_of_view / 2))
+    count = draw.integer(ranges.things)
+    # Uniform in disparity, as parallax is: near things are rare in depth but not in the picture.
+    depth = 1 / draw.uniform((1 / (0.85 * wall), 1 / near), count)
+    across = draw.uniform((-0.95, 0.95), count, 2) * (depth * half_width)[:, None]
+    scale = draw.uniform(ranges.size, count, 3) * (depth * half_width)[:, None]
+    things = Solids(
+        shape=draw.among(THINGS, count),
+        rotation=draw.rotations(count, ranges.tumbled if floored else 1.0),
+        scale=scale,
+        centre=torch.stack([across[:, 0], depth, across[:, 1]], dim=-1),
+    )
+    things.centre[:, 1] += things.radius
+    if floored:
+        things.centre[:, 2] = torch.maximum(things.centre[:, 2], floor + scale[:, 1])
+        standing = draw.chance(0.7, count)
+        things.centre[:, 2] = torch.where(standing, floor + scale[:, 1], things.centre[:, 2])
+    shell = planes(
+        [(math.sin(turn), -math.cos(turn), 0.0), (0.0, 0.0, 1.0)], [(0.0, wall, 0.0), (0.0, 0.0, floor)]
+    )
+    solids = Solids.concatenate([shell[: 2 if floored else 1], things])
+    light = torch.cat(
+        [draw.uniform((-3.0, 3.0), 1), draw.uniform((-3.0, 0.0), 1), draw.uniform((2.0, 4.0), 1)]
+    )
+    world = draw.world(solids, ranges.look, light, background=0.0)
 
-    def pose(views: int, generator: torch.Generator) -> Tensor:
-        return _grid_rig(views, spread, focus, generator)
+    def rig(views: int, part: float, generator: torch.Generator) -> Tensor:
+        return rigs.grid(views, part, generator, spread=spread, focus=focus)
 
+    # The outermost ray, with the toe-in, and where it meets the floor and the turned wall.
+    widest = math.tan(math.radians(field_of_view / 2) + 0.7 * spread / focus + 0.05)
+    far = 1.15 * (wall + 2 * spread) / (1 - widest * math.tan(abs(turn)))
     bounds = Bounds(
-        near=0.6 * near,
-        far=1.4 * wall,
-        box_min=(-2 * wall, 0.0, -2 * wall),
-        box_max=(2 * wall, wall, 2 * wall),
+        near=0.8 * min(near - 0.2 * spread, height / widest if floored else near),
+        far=far,
+        box_min=(-widest * far, 0.0, -widest * far),
+        box_max=(widest * far, far, widest * far),
         unbounded=True,
         forward_facing=True,
     )
-    return Stage(world, bounds, pose, fov, masked=False)
+    return Stage(world, bounds, rig, field_of_view, ranges.share, masked=False)
 
 
-FAMILIES: dict[str, Callable[[torch.Generator], Stage]] = {
+FAMILIES: dict[str, Callable[[Drawer], Stage]] = {
     "object": _object,
+    "table": _table,
     "room": _room,
     "forward": _forward,
 }
 
 
+def _to_unit_ball(solids: Solids) -> Solids:
+    """Moved and scaled so that a ball of radius 1 about the origin just holds them."""
+    lower, upper = solids.corners()
+    centre = solids.centre - (lower + upper) / 2
+    size = float((centre.norm(dim=1) + solids.radius).max())
+    return Solids(solids.shape, solids.rotation, solids.scale / size, centre / size)
+
+
 def _triple(values: Tensor) -> tuple[float, float, float]:
     x, y, z = values.tolist()
     return x, y, z
-
-
-def _orbit(views: int, distance: float, generator: torch.Generator) -> Tensor:
-    """Cameras on a sphere, evenly spread by a spiral with jitter, from below the horizon to near the top."""
-    step = torch.arange(views) + torch.rand(views, generator=generator)
-    angles = 2.399963 * step  # the golden angle
-    height = -0.3 + 1.2 * step / views
-    across = (1 - height * height).sqrt()
-    centres = distance * torch.stack([across * angles.cos(), across * angles.sin(), height], dim=-1)
-    return look_at(centres, torch.zeros(views, 3), torch.tensor([0.0, 0.0, 1.0]).expand(views, 3))
-
-
-def _grid_rig(views: int, spread: float, focus: float, generator: torch.Generator) -> Tensor:
-    """Cameras on a jittered grid in the plane y = 0, toed in slightly towards a common focus."""
-    columns = math.ceil(math.sqrt(views))
-    index = torch.arange(views)
-    cell = torch.stack([index % columns, index // columns], dim=-1) + torch.rand(
-        views, 2, generator=generator
-    )
-    offset = (cell / columns * 2 - 1) * spread
-    depth = 0.2 * spread * torch.randn(views, generator=generator)
-    centres = torch.stack([offset[:, 0], depth, offset[:, 1]], dim=-1)
-    aim = centres * 0.3 + torch.tensor([0.0, focus, 0.0])
-    return look_at(centres, aim, torch.tensor([0.0, 0.0, 1.0]).expand(views, 3))
-
-
-class _Drawer:
-    """Random numbers of one scene, in a fixed order."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self._generator = generator
-
-    def uniform(self, *shape: int, bounds: Range) -> Tensor:
-        return bounds[0] + (bounds[1] - bounds[0]) * torch.rand(shape, generator=self._generator)
-
-    def normal(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self._generator)
-
-    def number(self, low: float, high: float) -> float:
-        return float(self.uniform(1, bounds=(low, high)))
-
-    def integer(self, low: int, high: int) -> int:
-        return int(torch.randint(low, high + 1, (1,), generator=self._generator))
-
-    def solids(self, size: Tensor, centre: Tensor, upright: bool = False) -> Solids:
-        """Random shapes of given half extents and places; upright ones turn about the vertical only."""
-        count = size.shape[0]
-        shape = torch.randint(0, 3, (count,), generator=self._generator)
-        rotation = random_rotations(count, self._generator)
-        if upright:
-            angle = self.uniform(count, bounds=(0.0, 2 * math.pi))
-            zero, one = torch.zeros(count), torch.ones(count)
-            # Columns: the local axes x, y, z in the world; a cylinder's axis is local y, so y goes up.
-            rotation = torch.stack(
-                [
-                    torch.stack([angle.cos(), angle.sin(), zero], -1),
-                    torch.stack([zero, zero, one], -1),
-                    torch.stack([angle.sin(), -angle.cos(), zero], -1),
-                ],
-                dim=-1,
-            )
-            size = size[:, [0, 2, 1]]
-        return Solids(shape, rotation, size, centre)
-
-    def world(
-        self,
-        solids: Solids,
-        frequency: Range,
-        specular: Range,
-        light: tuple[float, float, float],
-        background: float,
-    ) -> World:
-        """Solids with random textures under a key and a fill light."""
-        textures = self._textures(len(solids), frequency, specular)
-        fill = F.normalize(self.normal(3) + torch.tensor([0.0, 0.0, 0.5]), dim=-1)
-        return World(
-            solids=solids,
-            textures=textures,
-            light=torch.tensor(light),
-            fill=fill,
-            ambient=self.number(0.35, 0.5),
-            background=torch.full((3,), background),
-        )
-
-    def _textures(self, count: int, frequency: Range, specular: Range) -> Textures:
-        periods = self.uniform(count, bounds=frequency)
-        waves = F.normalize(self.normal(count, WAVES, 3), dim=-1)
-        waves = (
-            waves * (2 * math.pi * periods)[:, None, None] * self.uniform(count, WAVES, 1, bounds=(0.4, 1.1))
-        )
-        matt = torch.rand(count, generator=self._generator) < 1 / 3
-        return Textures(
-            pattern=torch.randint(0, len(Pattern), (count,), generator=self._generator),
-            colours=self._colours(count),
-            frequency=periods,
-            waves=waves,
-            phases=self.uniform(count, WAVES, bounds=(0.0, 2 * math.pi)),
-            specular=self.uniform(count, bounds=specular) * (~matt),
-            shininess=self.uniform(count, bounds=(10.0, 60.0)),
-        )
-
-    def _colours(self, count: int) -> Tensor:
-        """Pairs of a saturated and a contrasting, mostly pale or dark colour."""
-        hue = self.uniform(count, 1, bounds=(0.0, 1.0)) + torch.tensor([0.0, 1 / 3, 2 / 3])
-        pure = (0.5 + 0.5 * torch.cos(2 * math.pi * hue)).clamp(0, 1)
-        first = 0.15 + 0.75 * pure
-        grey = torch.where(self.uniform(count, 1, bounds=(0.0, 1.0)) < 0.6, 0.85, 0.2)
-        second = (grey + 0.12 * self.normal(count, 3)).clamp(0.05, 0.95)
-        return torch.stack([first, second], dim=1)

@@ -1,4 +1,8 @@
-"""Solids and where rays meet them: unit shapes under an affine map each, so that one formula serves all of a kind."""
+"""Solids: unit shapes under an affine map each, so that one formula serves all of a kind.
+
+Vectors are component-first, (3, n), inside this package: every operation then runs over long contiguous rows, and
+each number depends on its own ray alone, bit for bit, however rays are cut into chunks.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,28 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
 class Shape(IntEnum):
-    """Unit shapes: all fit into the cube [-1, 1]³. A ROOM is that cube seen from inside."""
+    """Unit shapes. All but the plane fill the cube [-1, 1]³; round ones turn about the local y axis.
+
+    A FRUSTUM is a cut cone, wide at y = -1; a RING is a tube with a round hole; a PLANE is y = 0, infinite, seen
+    from above only and casts no shadow.
+    """
 
     ELLIPSOID = 0
     BOX = 1
     CYLINDER = 2
-    ROOM = 3
+    FRUSTUM = 3
+    RING = 4
+    PLANE = 5
+
+
+# Radius of the frustum at height y is MIDDLE - SLOPE * y; radius of the ring's hole.
+MIDDLE, SLOPE = 0.7, 0.3
+HOLE = 0.62
 
 
 @dataclass(frozen=True)
@@ -39,128 +54,92 @@ class Solids:
     def __len__(self) -> int:
         return self.shape.shape[0]
 
-    def select(self, index: Tensor) -> Solids:
+    def __getitem__(self, index: Tensor | slice) -> Solids:
         """Some of the solids."""
         return Solids(self.shape[index], self.rotation[index], self.scale[index], self.centre[index])
 
+    def to(self, device: torch.device | str) -> Solids:
+        return Solids(
+            self.shape.to(device), self.rotation.to(device), self.scale.to(device), self.centre.to(device)
+        )
+
+    @staticmethod
+    def concatenate(parts: Sequence[Solids]) -> Solids:
+        """All solids of ``parts`` in order."""
+        return Solids(
+            shape=torch.cat([part.shape for part in parts]),
+            rotation=torch.cat([part.rotation for part in parts]),
+            scale=torch.cat([part.scale for part in parts]),
+            centre=torch.cat([part.centre for part in parts]),
+        )
+
+    @property
+    def radius(self) -> Float[Tensor, " k"]:
+        """Radius of a sphere about the centre that holds the solid; infinite for a plane."""
+        across = torch.maximum(self.scale[:, 0], self.scale[:, 2])
+        radius = torch.hypot(across, self.scale[:, 1])
+        radius = torch.where(self.shape == Shape.ELLIPSOID, self.scale.amax(dim=1), radius)
+        radius = torch.where(self.shape == Shape.BOX, self.scale.norm(dim=1), radius)
+        return radius.masked_fill(self.shape == Shape.PLANE, torch.inf)
+
     def corners(self) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
-        """Lower and upper corner of a box that holds all solids; tight for boxes."""
-        reach = torch.einsum("kij,kj->ki", self.rotation.abs(), self.scale)
-        return (self.centre - reach).amin(0), (self.centre + reach).amax(0)
+        """Lower and upper corner of a box that holds all solids but planes; tight for ellipsoids and boxes."""
+        bounded = self[self.shape != Shape.PLANE]
+        axes = bounded.rotation * bounded.scale[:, None, :]
+        round_ = (bounded.shape == Shape.ELLIPSOID)[:, None]
+        reach = torch.where(round_, axes.norm(dim=2), axes.abs().sum(dim=2))
+        return (bounded.centre - reach).amin(0), (bounded.centre + reach).amax(0)
 
-    def local(self, points: Float[Tensor, "n 3"], which: Int[Tensor, " n"]) -> Float[Tensor, "n 3"]:
-        """Points in the unit frame of the solid that each lies on."""
-        rotated = torch.einsum("nij,ni->nj", self.rotation[which], points - self.centre[which])
-        return rotated / self.scale[which]
-
-    def normals(self, points: Float[Tensor, "n 3"], which: Int[Tensor, " n"]) -> Float[Tensor, "n 3"]:
-        """Outward unit normals (inward for a room) at surface points; world coordinates."""
-        local = self.local(points, which)
-        shape = self.shape[which][:, None]
-        face = local.abs().argmax(dim=-1, keepdim=True)
-        cube = torch.zeros_like(local).scatter_(1, face, local.gather(1, face).sign())
-        cap = local[:, 1:2].abs() > local[:, ::2].norm(dim=-1, keepdim=True)
-        side = local * local.new_tensor([1.0, 0.0, 1.0])
-        tube = torch.where(cap, local * local.new_tensor([0.0, 1.0, 0.0]), side)
-        unit = torch.where(shape == Shape.ELLIPSOID, local, cube)
-        unit = torch.where(shape == Shape.CYLINDER, tube, unit)
-        unit = torch.where(shape == Shape.ROOM, -cube, unit)
-        world = torch.einsum("nij,nj->ni", self.rotation[which], unit / self.scale[which])
-        return torch.nn.functional.normalize(world, dim=-1)
+    def surface(
+        self, points: Float[Tensor, "3 n"], which: Int[Tensor, " n"]
+    ) -> tuple[Float[Tensor, "3 n"], Float[Tensor, "3 n"]]:
+        """Position in the frame of the solid that each point lies on (not scaled), and outward unit normal in the world."""
+        columns = [self.rotation.flatten(1), self.centre, 1 / self.scale]
+        row = torch.cat(columns, dim=1).T.contiguous().index_select(1, which)
+        rotation, inverse = row[:9].view(3, 3, -1), row[12:]
+        offset = points - row[9:12]
+        local = rotation[0] * offset[0] + rotation[1] * offset[1] + rotation[2] * offset[2]
+        slope = _unit_normal(local * inverse, self.shape[which]) * inverse
+        normal = rotation[:, 0] * slope[0] + rotation[:, 1] * slope[1] + rotation[:, 2] * slope[2]
+        return local, unit(normal)
 
 
-def concatenate(parts: Sequence[Solids]) -> Solids:
-    """All solids of ``parts`` in order."""
-    return Solids(
-        shape=torch.cat([part.shape for part in parts]),
-        rotation=torch.cat([part.rotation for part in parts]),
-        scale=torch.cat([part.scale for part in parts]),
-        centre=torch.cat([part.centre for part in parts]),
-    )
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Scalar product of component-first vectors."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def first_hit(
-    solids: Solids, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], start: float = 1e-4
-) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
-    """Ray parameter of the first surface beyond ``start`` and the solid it belongs to; (inf, 0) for a miss."""
-    entries = _intersections(solids, origins, directions, start)
-    distance, which = entries.min(dim=1)
-    return distance, torch.where(distance.isinf(), torch.zeros_like(which), which)
+def unit(vectors: Float[Tensor, "3 n"]) -> Float[Tensor, "3 n"]:
+    """Vectors of length one."""
+    return vectors * dot(vectors, vectors).clamp_min(1e-20).rsqrt()
 
 
-def occluded(
-    solids: Solids, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], start: float = 1e-3
-) -> Bool[Tensor, " n"]:
-    """Whether something other than a room lies between ``start`` and 1 on each ray (1: the light)."""
-    blockers = solids.select((solids.shape != Shape.ROOM).nonzero()[:, 0])
-    if len(blockers) == 0:
-        return torch.zeros(origins.shape[0], dtype=torch.bool, device=origins.device)
-    return (_intersections(blockers, origins, directions, start) < 1).any(dim=1)
+def _unit_normal(local: Tensor, shape: Tensor) -> Tensor:
+    """Gradient direction of the unit shape's surface nearest to each point, (3, n)."""
+    normal = local.clone()  # right for the ellipsoid
+    normal[:, shape == Shape.PLANE] = local.new_tensor([[0.0], [1.0], [0.0]])
+    boxes = (shape == Shape.BOX).nonzero()[:, 0]
+    normal[:, boxes] = _box_normal(local[:, boxes])
+    turned = ((shape >= Shape.CYLINDER) & (shape <= Shape.RING)).nonzero()[:, 0]
+    normal[:, turned] = _turned_normal(local[:, turned], shape[turned])
+    return normal
 
 
-def _intersections(solids: Solids, origins: Tensor, directions: Tensor, start: float) -> Tensor:
-    """Parameter of each solid's first surface beyond ``start`` on each ray (n, k); inf where there is none."""
-    found = origins.new_full((origins.shape[0], len(solids)), torch.inf)
-    for shape, meet in _MEET.items():
-        index = (solids.shape == shape).nonzero()[:, 0]
-        if index.numel():
-            o, d = _to_local(solids.select(index), origins, directions)
-            found[:, index] = meet(o, d, start)
-    return found
+def _box_normal(local: Tensor) -> Tensor:
+    size = local.abs()
+    outermost = size == size.amax(dim=0)
+    return local.sign() * outermost
 
 
-def _to_local(solids: Solids, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Rays in the unit frame of every solid, component-first (3, n, k); the ray parameter stays the same."""
-    to_unit = solids.rotation.transpose(1, 2) / solids.scale[:, :, None]
-    offset = torch.einsum("kij,kj->ki", to_unit, solids.centre)
-    matrix = to_unit.permute(2, 1, 0).reshape(3, -1)
-    count = len(solids)
-    o = (origins @ matrix).view(-1, 3, count).permute(1, 0, 2) - offset.T[:, None]
-    d = (directions @ matrix).view(-1, 3, count).permute(1, 0, 2)
-    return o, d
-
-
-def _first_beyond(enter: Tensor, leave: Tensor, start: float) -> Tensor:
-    first = torch.where(enter > start, enter, leave)
-    return first.masked_fill((leave < enter) | (first <= start) | first.isnan(), torch.inf)
-
-
-def _meet_ellipsoid(o: Tensor, d: Tensor, start: float) -> Tensor:
-    a = (d * d).sum(0)
-    b = (o * d).sum(0)
-    c = (o * o).sum(0) - 1
-    root = (b * b - a * c).sqrt()  # NaN for a miss, which _first_beyond removes.
-    return _first_beyond((-b - root) / a, (-b + root) / a, start)
-
-
-def _slabs(o: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-    inverse = 1 / torch.where(d.abs() < 1e-12, torch.full_like(d, 1e-12), d)
-    low, high = (-1 - o) * inverse, (1 - o) * inverse
-    return torch.minimum(low, high).amax(0), torch.maximum(low, high).amin(0)
-
-
-def _meet_box(o: Tensor, d: Tensor, start: float) -> Tensor:
-    return _first_beyond(*_slabs(o, d), start)
-
-
-def _meet_room(o: Tensor, d: Tensor, start: float) -> Tensor:
-    enter, leave = _slabs(o, d)
-    return leave.masked_fill((leave < enter) | (leave <= start), torch.inf)
-
-
-def _meet_cylinder(o: Tensor, d: Tensor, start: float) -> Tensor:
-    across_o, across_d = o[::2], d[::2]
-    a = (across_d * across_d).sum(0).clamp_min(1e-12)
-    b = (across_o * across_d).sum(0)
-    c = (across_o * across_o).sum(0) - 1
-    root = (b * b - a * c).sqrt()
-    enter, leave = _slabs(o[1:2], d[1:2])
-    return _first_beyond(torch.maximum(enter, (-b - root) / a), torch.minimum(leave, (-b + root) / a), start)
-
-
-_MEET = {
-    Shape.ELLIPSOID: _meet_ellipsoid,
-    Shape.BOX: _meet_box,
-    Shape.CYLINDER: _meet_cylinder,
-    Shape.ROOM: _meet_room,
-}
+def _turned_normal(local: Tensor, shape: Tensor) -> Tensor:
+    """Of the solids of revolution: lid, outer side or, in a ring, hole, whichever is nearest."""
+    x, y, z = local
+    radius = (x * x + z * z).sqrt()
+    frustum = shape == Shape.FRUSTUM
+    rim = torch.where(frustum, MIDDLE - SLOPE * y, 1.0)
+    gap, inner_gap = (radius - rim).abs(), (radius - HOLE).abs()
+    inside = (shape == Shape.RING) & (inner_gap < gap)
+    inward = torch.where(inside, -1.0, 1.0)
+    side = torch.stack([x * inward, torch.where(frustum, SLOPE * rim, 0.0), z * inward])
+    lid = (1 - y.abs()).abs() < torch.where(inside, inner_gap, gap)
+    return torch.where(lid, torch.stack([torch.zeros_like(y), y.sign(), torch.zeros_like(y)]), side)

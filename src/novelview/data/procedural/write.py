@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from novelview.data.procedural.families import make_scene
+from novelview.data.procedural.scenes import make_scene
 from novelview.data.scene import Scene
 from novelview.errors import OutputError
 from novelview.files import atomic_folder
@@ -33,15 +33,25 @@ def write_capture(
 ) -> Path:
     """Write scene number ``seed`` of a family: images, masks where there are any, depth, transforms.json.
 
+    Depth is along z, in 16-bit PNG; ``depth_unit_scale_factor`` world units per unit, 0 where nothing is. Images of
+    masked families show a thing's own colour up to its edge; the mask says how much of a pixel it covers.
+
     Returns:
         The folder.
 
     Raises:
         OutputError: the folder is not empty (and not ``overwrite``) or cannot be written; nothing is left behind.
     """
-    scene = make_scene(family, seed, views=views, size=size, test_every=test_every, supersample=supersample)
     with atomic_folder(folder, overwrite=overwrite) as temporary:
-        frames = _write_views(temporary, scene.train, "train") + _write_views(temporary, scene.test, "test")
+        scene = make_scene(
+            family, seed, views=views, size=size, test_every=test_every, supersample=supersample
+        )
+        behind = torch.tensor(scene.bounds.background or (0.0, 0.0, 0.0))
+        frames = [
+            frame
+            for part, views in (("train", scene.train), ("test", scene.test))
+            for frame in _write_views(temporary, views, part, behind)
+        ]
         (temporary / "transforms.json").write_text(json.dumps(_document(scene, frames), indent=1) + "\n")
     return Path(folder)
 
@@ -65,22 +75,34 @@ def _document(scene: Scene, frames: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _write_views(folder: Path, views: Views, part: str) -> list[dict[str, Any]]:
+def _write_views(folder: Path, views: Views, part: str, background: torch.Tensor) -> list[dict[str, Any]]:
     opengl = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
     frames = []
     for i in range(len(views)):
         name = f"{part}_{i:04d}.png"
         frame: dict[str, Any] = {"file_path": f"images/{name}", "depth_file_path": f"depth/{name}"}
-        _save(folder / "images" / name, (views.image(i) * 255).round().to(torch.uint8).numpy())
+        image = views.image(i)
         _save(folder / "depth" / name, _depth_units(views.depth(i), folder))
         if views.has_masks:
             frame["mask_path"] = f"masks/{name}"
-            _save(folder / "masks" / name, (views.mask(i) * 255).round().to(torch.uint8).numpy())
+            image = _own_colours(image, views.mask(i)[..., None], background)
+            _save(folder / "masks" / name, _bytes(views.mask(i)))
+        _save(folder / "images" / name, _bytes(image))
         pose = torch.eye(4)
         pose[:3] = views.cameras.camera_to_world[i]
         frame["transform_matrix"] = (pose @ opengl).tolist()
         frames.append(frame)
     return frames
+
+
+def _own_colours(image: torch.Tensor, mask: torch.Tensor, background: torch.Tensor) -> torch.Tensor:
+    """Colours of what the mask covers, without the background: readers blend the two by the mask."""
+    own = (image - background * (1 - mask)) / mask.clamp_min(1e-6)
+    return torch.where(mask > 0, own, background).clamp(0, 1)
+
+
+def _bytes(values: torch.Tensor) -> np.ndarray:
+    return (values * 255).round().to(torch.uint8).numpy()
 
 
 def _depth_units(depth: torch.Tensor, folder: Path) -> np.ndarray:
