@@ -39,7 +39,7 @@ class Procedural:
     out: Positional[Path]
     """Folder to write; must be empty or absent."""
     family: Literal["object", "table", "room", "forward"] = "object"
-    """object: a thing seen from all around; table: things on a table; room: inside a room; forward: layers seen from the front."""
+    """object: a thing from all around; table: things on a table; room: from inside; forward: layers from the front."""
     seed: int = 0
     """Which scene."""
     views: int = 60
