@@ -55,7 +55,9 @@ def run(arguments: Sequence[str]) -> int:
         )
     start = time.perf_counter()
     scene = demo_scene(options.size)
-    console.print(f"scene: {len(scene.train)} views of {options.size}x{options.size}, {len(scene.test)} held out")
+    console.print(
+        f"scene: {len(scene.train)} views of {options.size}x{options.size}, {len(scene.test)} held out"
+    )
     method = fit(
         options.method,
         scene,

@@ -63,7 +63,9 @@ def run(arguments: Sequence[str]) -> int:
 def diagnose() -> list[Finding]:
     """Everything worth knowing about this installation."""
     return [
-        Finding("novelview", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
+        Finding(
+            "novelview", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
+        ),
         Finding("torch", True, torch.__version__),
         _device(),
         _processor(),
@@ -122,7 +124,9 @@ def _video() -> Finding:
 
     if "libx264" in av.codecs_available:
         return Finding("video", True, f"PyAV {av.__version__} with H.264")
-    return Finding("video", False, f"PyAV {av.__version__} has no H.264 encoder: pip install --force-reinstall av")
+    return Finding(
+        "video", False, f"PyAV {av.__version__} has no H.264 encoder: pip install --force-reinstall av"
+    )
 
 
 def _allocator() -> Finding:

@@ -72,14 +72,18 @@ def run(arguments: Sequence[str]) -> int:
 def print_means(report: Report) -> None:
     """Mean scores as a table."""
     views = report.test_views if report.on == "test" else report.train_views
-    table = Table(title=f"{report.scene}: mean over {views} {'held-out' if report.on == 'test' else 'TRAINING'} views")
+    table = Table(
+        title=f"{report.scene}: mean over {views} {'held-out' if report.on == 'test' else 'TRAINING'} views"
+    )
     metrics = [("psnr", "PSNR dB", ".2f"), ("ssim_gaussian11", "SSIM", ".4f"), ("lpips", "LPIPS", ".4f")]
     known = [metric for metric in metrics if getattr(report.mean, metric[0]) is not None]
     table.add_column("")
     for _, title, _ in known:
         table.add_column(title, justify="right")
     for contender in report.contenders:
-        table.add_row(contender.name, *[format(getattr(contender.mean, metric), style) for metric, _, style in known])
+        table.add_row(
+            contender.name, *[format(getattr(contender.mean, metric), style) for metric, _, style in known]
+        )
     Console(highlight=False).print(table)
 
 

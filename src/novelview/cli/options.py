@@ -52,16 +52,9 @@ class SceneOptions:
         )
 
 
-
-def parse(kind: type[T], arguments: Sequence[str], verb: str, default: T | None = None) -> T:
+def parse(kind: type[T], arguments: Sequence[str], verb: str) -> T:
     """Parse the options of a verb into ``kind``; prints help or a usage error and exits as usual."""
-    return tyro.cli(
-        kind,
-        args=list(arguments),
-        prog=f"novelview {verb}",
-        description=kind.__doc__,
-        **({} if default is None else {"default": default}),
-    )
+    return tyro.cli(kind, args=list(arguments), prog=f"novelview {verb}", description=kind.__doc__)
 
 
 Positional = Annotated[T, tyro.conf.Positional]

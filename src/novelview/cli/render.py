@@ -85,13 +85,17 @@ def write(out: Path, frames: Iterator[Frames], count: int, fps: float, show: str
         write_video(out, (picture(frame, show) for frame in watched), fps=fps)
     elif out.suffix.lower() == ".png":
         if count != 1:
-            raise ConfigError(f"{count} frames do not fit into one picture", where=out, cure="name a folder or .mp4")
+            raise ConfigError(
+                f"{count} frames do not fit into one picture", where=out, cure="name a folder or .mp4"
+            )
         write_frame(out, picture(next(watched), show))
     elif out.suffix == "":
         for i, frame in enumerate(watched):
             write_frame(out / f"{i:05d}.png", picture(frame, show))
     else:
-        raise ConfigError(f"Cannot write {out.suffix} files", where=out, cure="name an .mp4, a .png or a folder")
+        raise ConfigError(
+            f"Cannot write {out.suffix} files", where=out, cure="name an .mp4, a .png or a folder"
+        )
 
 
 def picture(frame: Frames, show: str) -> torch.Tensor:

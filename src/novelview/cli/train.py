@@ -175,7 +175,9 @@ def _find_method(arguments: Sequence[str]) -> MethodSpec:
         sys.exit(0)
     if arguments and not arguments[0].startswith("-"):
         return find(arguments[0])
-    raise ConfigError("No method is named", cure=f"novelview train METHOD --data DIR, with one of: {', '.join(names)}")
+    raise ConfigError(
+        "No method is named", cure=f"novelview train METHOD --data DIR, with one of: {', '.join(names)}"
+    )
 
 
 def _find_preset(spec: MethodSpec, arguments: Sequence[str]) -> Preset:
@@ -186,5 +188,7 @@ def _find_preset(spec: MethodSpec, arguments: Sequence[str]) -> Preset:
         elif word.startswith("--preset="):
             name = word.partition("=")[2]
     if name not in spec.presets:
-        raise ConfigError(f"{spec.name} has no preset {name!r}", cure=f"choose one of: {', '.join(spec.presets)}")
+        raise ConfigError(
+            f"{spec.name} has no preset {name!r}", cure=f"choose one of: {', '.join(spec.presets)}"
+        )
     return spec.presets[name]

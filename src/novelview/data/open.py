@@ -193,7 +193,7 @@ def _scene(
     )
     position = {name: i for i, name in enumerate(views.names)}
     return Scene(
-        name=reading.capture.path.resolve().stem,
+        name=_name(reading.capture.path.resolve()),
         train=views[[position[name] for name in parts.train]],
         test=views[[position[name] for name in parts.test]],
         bounds=bounds,
@@ -201,6 +201,11 @@ def _scene(
         origin=origin,
         notes=notes,
     )
+
+
+def _name(path: Path) -> str:
+    # A file is called transforms.json in every capture; its folder is what people named.
+    return path.name if path.is_dir() else path.parent.name
 
 
 def _depth_range(capture: Capture, near: float | None, far: float | None) -> tuple[float, float] | None:

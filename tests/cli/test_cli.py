@@ -1,0 +1,174 @@
+"""The commands, as a user types them: the main job end to end on a tiny scene, and errors people can act on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import novelview as nv
+from novelview.cli.main import VERBS, main
+from novelview.cli.train import _find_method, _names_run
+from novelview.data.open import open_scene
+from novelview.data.procedural import write_capture
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_capture(tmp_path_factory.mktemp("capture") / "toy", "object", 10, views=10, size=24)
+
+
+@pytest.fixture(scope="module")
+def trained(capture: Path) -> Path:
+    out = capture.parent / "run"
+    # Options before the method, after it and between: their order must not matter.
+    words = ["--out", str(out), "grid", "--data", str(capture), "--preset", "tiny", "--recipe.steps", "30"]
+    assert main(["train", *words]) == 0
+    return out
+
+
+def test_training_leaves_a_run_that_python_can_load(trained: Path, capture: Path) -> None:
+    method = nv.load(trained)
+    scene = open_scene(capture)
+    frames = method.render(method.condition(scene.train), scene.test.cameras)
+    assert frames.rgb.shape == (len(scene.test), 24, 24, 3)
+    record = json.loads((trained / "run.json").read_text())
+    assert (record["method"], record["recipe"]["steps"]) == ("grid", 30)
+
+
+def test_a_finished_run_can_be_resumed_by_its_name_alone(trained: Path) -> None:
+    assert main(["train", "--resume", str(trained)]) == 0
+
+
+def test_a_run_renders_to_video_picture_and_frames(trained: Path, tmp_path: Path) -> None:
+    assert (
+        main(["render", str(trained), "--frames", "3", "--out", str(tmp_path / "v.mp4"), "--show", "both"])
+        == 0
+    )
+    with av.open(str(tmp_path / "v.mp4")) as video:
+        assert len(list(video.decode(video=0))) == 3
+    words = ["--path", "test", "--size", "48", "--out", str(tmp_path / "frames"), str(trained)]
+    assert main(["render", *words]) == 0
+    first = Image.open(tmp_path / "frames" / "00000.png")
+    assert first.size == (48, 48)
+
+
+def test_one_pose_from_a_file_renders_that_view(trained: Path, capture: Path, tmp_path: Path) -> None:
+    document = json.loads((capture / "transforms.json").read_text())
+    frame = next(f for f in document["frames"] if f["file_path"] in document["test_filenames"])
+    pose = {key: document[key] for key in ("w", "h", "fl_x", "fl_y", "cx", "cy")}
+    (tmp_path / "pose.json").write_text(
+        json.dumps({**pose, "frames": [{"transform_matrix": frame["transform_matrix"]}]})
+    )
+    out = tmp_path / "one.png"
+    assert main(["render", str(trained), "--cameras", str(tmp_path / "pose.json"), "--out", str(out)]) == 0
+    scene, method = open_scene(capture), nv.load(trained)
+    i = [name.rsplit("/", 1)[-1] for name in scene.test.names].index(frame["file_path"].rsplit("/", 1)[-1])
+    with torch.no_grad():
+        expected = method.render(method.condition(scene.train), scene.test.cameras[i]).rgb[0]
+    shown = np.asarray(Image.open(out), dtype=np.float32) / 255
+    assert np.abs(shown - expected.numpy()).max() < 0.02
+
+
+def test_a_run_is_scored_on_held_out_views_only(
+    trained: Path, capture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", str(trained)]) == 0
+    report = json.loads((trained / "report" / "report.json").read_text())
+    held_out = json.loads((capture / "transforms.json").read_text())["test_filenames"]
+    assert (trained / "report" / "report.html").stat().st_size > 1000
+    assert "held-out" in capsys.readouterr().out
+    assert report["on"] == "test"
+    assert report["test_views"] == len(held_out)
+
+
+def test_data_info_prints_and_draws(
+    capture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "info", str(capture), "--rig", str(tmp_path / "rig.png")]) == 0
+    assert "24x24" in capsys.readouterr().out
+    assert Image.open(tmp_path / "rig.png").size[0] > 500
+
+
+def test_data_procedural_writes_a_capture(tmp_path: Path) -> None:
+    words = [str(tmp_path / "made"), "--family", "room", "--views", "3", "--size", "12", "--supersample", "1"]
+    assert main(["data", "procedural", *words]) == 0
+    assert len(open_scene(tmp_path / "made").train) >= 1
+
+
+def test_the_demo_leaves_video_still_and_report(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    words = ["--preset", "tiny", "--size", "16", "--frames", "2", "--out", str(out)]
+    assert main(["demo", *words]) == 0
+    for name in ("video.mp4", "still.png", "preview.png", "report/report.html", "run/run.json"):
+        assert (out / name).stat().st_size > 0
+    assert main(["demo", *words]) == 2
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) if verb not in ("data",) else pytest.MonkeyPatch.context() as stop:
+        assert main([verb, "--help"]) == 0
+    if verb != "data":
+        assert stop.value.code == 0
+    assert "usage" in capsys.readouterr().out
+
+
+def test_help_of_a_method_shows_its_options_with_the_presets_defaults(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "grid", "--preset", "tiny", "--help"])
+    text = capsys.readouterr().out
+    assert "--config.resolution" in text
+    assert "(default: 32)" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rendr"], "did you mean 'render'"),
+        (["train", "gird", "--data", "x"], "did you mean 'grid'"),
+        (["train", "--data", "x"], "No method is named"),
+        (["train", "grid", "--data", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["train", "grid", "--data", "x", "--preset", "huge"], "choose one of"),
+        (["render", "/nowhere/run"], "/nowhere/run"),
+        (["eval", "/nowhere/run"], "/nowhere/run"),
+        (["data", "inf"], "choose one of"),
+    ],
+)
+def test_what_goes_wrong_is_said_with_a_cure(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_an_interrupted_frame_count_is_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["render", str(trained), "--frames", "0"]) == 2
+    assert main(["render", str(trained), "--out", str(tmp_path / "x.gif")]) == 2
+    assert ".mp4" in capsys.readouterr().err
+
+
+def test_the_method_is_found_wherever_it_stands() -> None:
+    assert _find_method(["--data", "grid", "--seed", "1", "nerf"]).name == "nerf"
+    assert _names_run(["--resume", "runs/a"])
+    assert not _names_run(["grid", "--resume", "--out", "x"])
+    assert not _names_run(["--resume", "grid", "--data", "x"])
+
+
+def test_the_overview_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    text = capsys.readouterr().out
+    assert all(f"  {verb} " in text for verb in VERBS)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == nv.__version__
