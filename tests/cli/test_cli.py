@@ -54,8 +54,8 @@ def test_a_run_renders_to_video_picture_and_frames(trained: Path, tmp_path: Path
         assert len(list(video.decode(video=0))) == 3
     words = ["--path", "test", "--size", "48", "--out", str(tmp_path / "frames"), str(trained)]
     assert main(["render", *words]) == 0
-    first = Image.open(tmp_path / "frames" / "00000.png")
-    assert first.size == (48, 48)
+    with Image.open(tmp_path / "frames" / "00000.png") as first:
+        assert first.size == (48, 48)
 
 
 def test_one_pose_from_a_file_renders_that_view(trained: Path, capture: Path, tmp_path: Path) -> None:
@@ -71,7 +71,8 @@ def test_one_pose_from_a_file_renders_that_view(trained: Path, capture: Path, tm
     i = [name.rsplit("/", 1)[-1] for name in scene.test.names].index(frame["file_path"].rsplit("/", 1)[-1])
     with torch.no_grad():
         expected = method.render(method.condition(scene.train), scene.test.cameras[i]).rgb[0]
-    shown = np.asarray(Image.open(out), dtype=np.float32) / 255
+    with Image.open(out) as picture:
+        shown = np.asarray(picture, dtype=np.float32) / 255
     assert np.abs(shown - expected.numpy()).max() < 0.02
 
 
@@ -92,7 +93,8 @@ def test_data_info_prints_and_draws(
 ) -> None:
     assert main(["data", "info", str(capture), "--rig", str(tmp_path / "rig.png")]) == 0
     assert "24x24" in capsys.readouterr().out
-    assert Image.open(tmp_path / "rig.png").size[0] > 500
+    with Image.open(tmp_path / "rig.png") as picture:
+        assert picture.size[0] > 500
 
 
 def test_data_procedural_writes_a_capture(tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_what_goes_wrong_is_said_with_a_cure(
     assert "Traceback" not in error
 
 
-def test_an_interrupted_frame_count_is_refused(
+def test_no_frames_and_unknown_kinds_of_files_are_refused(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["render", str(trained), "--frames", "0"]) == 2
