@@ -9,6 +9,9 @@ from torch import Tensor
 from novelview.cameras.cameras import Cameras
 from novelview.geometry.rigid import look_at
 
+# Of the mean up on the up direction: enough to decide for parallel cameras; more tilts arcs seen from above.
+_PULL = 0.02
+
 
 def focus_point(cameras: Cameras) -> Float[Tensor, " 3"]:
     """The point nearest to all optical axes in the least-squares sense; near the cameras where these are parallel."""
@@ -33,7 +36,7 @@ def up_direction(cameras: Cameras) -> Float[Tensor, " 3"]:
     spread = torch.linalg.eigvalsh(moments)[:, -1]
     sideways = bool(spread[0] > spread[1] + 0.3)
     level, mean = moments[int(sideways)], axes[1 - int(sideways)].mean(dim=0)
-    found = torch.linalg.eigh(level - 0.1 * torch.outer(mean, mean)).eigenvectors[:, 0]
+    found = torch.linalg.eigh(level - _PULL * torch.outer(mean, mean)).eigenvectors[:, 0]
     return (found if found @ mean >= 0 else -found).to(cameras.centres)
 
 
