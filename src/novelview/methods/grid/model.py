@@ -160,7 +160,7 @@ class Grid(Method):
         density = self.field.density_at(_flat(position)).view(middle.shape)
         weights = weights_from_density(density * speed, edges.diff(dim=-1))
         # Colour is linear in its coefficients, so these can be composited first.
-        total = self._composited(weights, position).view(3, -1, len(rays))
+        total = self._composited(weights, position).view(3, basis.shape[1], len(rays))
         covered = opacity(weights)
         beyond = self.background - 0.5
         rgb = (total * basis.T).sum(dim=1).T - covered[:, None] * beyond
