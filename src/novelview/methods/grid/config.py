@@ -62,7 +62,7 @@ class GridConfig:
 
 PRESETS = {
     "fast": Preset(
-        GridConfig(resolution=64, colour_resolution=64, stages=2),
+        GridConfig(resolution=64, colour_resolution=64, stages=2, grow_until=0.08),
         Recipe(steps=1000, batch=4096, learning_rate=0.1),
         "about two minutes on two CPU cores, for images of some 100 pixels",
     ),
