@@ -116,11 +116,11 @@ def to_pytorch3d(
     return rotation, translation, cameras.intrinsics[:, :2] / unit, principal
 
 
-def focal_from_fov(fov: float, side: float) -> float:
+def focal_from_fov(fov: float, side: int) -> float:
     """Focal length in pixels of a full field of view in radians along an image side of ``side`` pixels."""
     return 0.5 * side / math.tan(0.5 * fov)
 
 
-def fov_from_focal(focal: float, side: float) -> float:
+def fov_from_focal(focal: float, side: int) -> float:
     """Full field of view in radians along an image side of ``side`` pixels."""
     return 2.0 * math.atan2(0.5 * side, focal)
