@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from novelview.errors import DataError
-from novelview.geometry.lenses import Lens
+from novelview.geometry.lenses import COEFFICIENTS, NAMES, Lens
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,18 @@ class CameraModel:
         return self.focals + 2 + len(self.coefficients)
 
 
-# The order of our coefficients, see Lens.
-ORDER = {
-    Lens.PINHOLE: (),
-    Lens.OPENCV: ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
-    Lens.FISHEYE: ("k1", "k2", "k3", "k4"),
-}
-
 MODELS = {
     "SIMPLE_PINHOLE": CameraModel(Lens.PINHOLE, 1),
     "PINHOLE": CameraModel(Lens.PINHOLE, 2),
     "SIMPLE_RADIAL": CameraModel(Lens.OPENCV, 1, ("k1",)),
     "RADIAL": CameraModel(Lens.OPENCV, 1, ("k1", "k2")),
     "OPENCV": CameraModel(Lens.OPENCV, 2, ("k1", "k2", "p1", "p2")),
-    "FULL_OPENCV": CameraModel(Lens.OPENCV, 2, ORDER[Lens.OPENCV]),
+    "FULL_OPENCV": CameraModel(Lens.OPENCV, 2, NAMES[Lens.OPENCV]),
     "SIMPLE_FISHEYE": CameraModel(Lens.FISHEYE, 1),
     "FISHEYE": CameraModel(Lens.FISHEYE, 2),
     "SIMPLE_RADIAL_FISHEYE": CameraModel(Lens.FISHEYE, 1, ("k1",)),
     "RADIAL_FISHEYE": CameraModel(Lens.FISHEYE, 1, ("k1", "k2")),
-    "OPENCV_FISHEYE": CameraModel(Lens.FISHEYE, 2, ORDER[Lens.FISHEYE]),
+    "OPENCV_FISHEYE": CameraModel(Lens.FISHEYE, 2, NAMES[Lens.FISHEYE]),
 }
 
 # Position = the number that COLMAP's binary files store.
@@ -88,8 +81,8 @@ def camera_model(name: str, where: Path) -> CameraModel:
 
 def distortion(lens: Lens, coefficients: dict[str, float]) -> tuple[float, ...]:
     """Eight coefficients in the order of ``lens``; those not given are zero."""
-    values = [coefficients.get(name, 0.0) for name in ORDER[lens]]
-    return tuple(values + [0.0] * (8 - len(values)))
+    values = [coefficients.get(name, 0.0) for name in NAMES[lens]]
+    return tuple(values + [0.0] * (COEFFICIENTS - len(values)))
 
 
 def from_colmap(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float64
+from torch import Tensor
 
+from novelview.cameras import conventions
 from novelview.data.capture import Capture, ImageFiles
 from novelview.data.formats.camera_models import camera_model, from_colmap
 from novelview.data.formats.colmap_model import Model, ModelImage, is_model, read_model
@@ -14,6 +17,7 @@ from novelview.data.formats.paths import IMAGE_SUFFIXES, Folder, listed
 from novelview.data.formats.reader import Reader
 from novelview.data.formats.views import PosedView, assemble, missing_images_note
 from novelview.errors import DataError
+from novelview.geometry.rigid import invert
 
 _PLACES = ("sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse", ".")
 _FILES = ("cameras.bin", "images.bin", "points3D.bin", "cameras.txt", "images.txt", "points3D.txt")
@@ -95,19 +99,19 @@ def _view(model: Model, image: ModelImage, file: Path, folder: Path) -> PosedVie
         )
     lens_model = camera_model(camera.model, folder)
     intrinsics, distortion = from_colmap(lens_model, camera.parameters)
-    world_to_camera = _rigid(image, folder)
+    camera_to_world = _pose(image, folder)
     return PosedView(
         files=ImageFiles(file),
-        camera_to_world=_inverse(world_to_camera),
+        camera_to_world=camera_to_world.numpy(),
         intrinsics=intrinsics,
         size=camera.size,
         lens=lens_model.lens,
         distortion=distortion,
-        near_far=_depth_range(model, image, world_to_camera),
+        near_far=_depth_range(model, image, invert(camera_to_world).numpy()),
     )
 
 
-def _rigid(image: ModelImage, folder: Path) -> Float64[np.ndarray, "3 4"]:
+def _pose(image: ModelImage, folder: Path) -> Float64[Tensor, "3 4"]:
     quaternion = np.array(image.quaternion)
     length = float(np.linalg.norm(quaternion))
     if not abs(length - 1) < 1e-2:
@@ -117,18 +121,8 @@ def _rigid(image: ModelImage, folder: Path) -> Float64[np.ndarray, "3 4"]:
             why=f"its length is {length:g}",
             cure="export the model again",
         )
-    w, x, y, z = quaternion / length
-    rotation = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.concatenate([np.array(rotation), np.array(image.translation)[:, None]], axis=1)
-
-
-def _inverse(motion: Float64[np.ndarray, "3 4"]) -> Float64[np.ndarray, "3 4"]:
-    rotation = motion[:, :3].T
-    return np.concatenate([rotation, -rotation @ motion[:, 3:]], axis=1)
+    translation = torch.tensor([image.translation], dtype=torch.float64)
+    return conventions.from_colmap(torch.from_numpy(quaternion)[None], translation)[0]
 
 
 def _depth_range(

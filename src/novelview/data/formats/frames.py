@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float64
 
+from novelview.cameras.conventions import from_opengl
 from novelview.data.capture import ImageFiles
 from novelview.data.formats.fields import Fields
 from novelview.data.formats.intrinsics import CAMERA_KEYS, image_size, intrinsics_of, lens_of
 from novelview.data.formats.paths import Folder, listed
-from novelview.data.formats.views import PosedView, depth_range, missing_images_note, opencv_from_opengl
+from novelview.data.formats.views import PosedView, depth_range, missing_images_note
 from novelview.errors import DataError
 
 DEPTH_UNIT = 1e-3  # nerfstudio's default: depth maps in millimetres of a world in metres.
@@ -101,7 +103,7 @@ def _view(
     own = Fields(frame.values, frame.path, frame.label).get("near_far")
     return PosedView(
         files=_files(frame, image, folder),
-        camera_to_world=opencv_from_opengl(_pose(frame)),
+        camera_to_world=from_opengl(torch.from_numpy(_pose(frame))[None])[0].numpy(),
         intrinsics=intrinsics_of(frame, size, default_angle),
         size=size,
         lens=lens,

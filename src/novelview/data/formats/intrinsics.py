@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from novelview.cameras.conventions import focal_from_fov
 from novelview.data.decode import read_header
-from novelview.data.formats.camera_models import ORDER, camera_model, distortion
+from novelview.data.formats.camera_models import camera_model, distortion
 from novelview.data.formats.fields import Fields
 from novelview.errors import DataError
-from novelview.geometry.lenses import Lens
+from novelview.geometry.lenses import NAMES, Lens
 
 CAMERA_KEYS = {
     *("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", "camera_model", "is_fisheye"),
@@ -62,7 +63,7 @@ def _focal(frame: Fields, axis: str, side: int) -> float | None:
 def _from_angle(angle: float, side: int, frame: Fields, key: str) -> float:
     if not 0 < angle < math.pi:
         raise frame.wrong(key, angle, "an angle in radians between 0 and pi")
-    return 0.5 * side / math.tan(0.5 * angle)
+    return focal_from_fov(angle, side)
 
 
 def lens_of(frame: Fields) -> tuple[Lens, tuple[float, ...]]:
@@ -79,4 +80,4 @@ def lens_of(frame: Fields) -> tuple[Lens, tuple[float, ...]]:
         lens = Lens.FISHEYE
     # Files of pinhole cameras still carry coefficients, and nerfstudio obeys them.
     lens = Lens.OPENCV if lens == Lens.PINHOLE else lens
-    return lens, distortion(lens, {key: frame.number(key) or 0.0 for key in ORDER[lens]})
+    return lens, distortion(lens, {key: frame.number(key) or 0.0 for key in NAMES[lens]})

@@ -47,11 +47,6 @@ class PosedView:
     near_far: tuple[float, float] | None = None
 
 
-def opencv_from_opengl(camera_to_world: Float64[np.ndarray, "*n 3 4"]) -> Float64[np.ndarray, "*n 3 4"]:
-    """The pose of a camera with axes right, down, forward, from one with axes right, up, back."""
-    return camera_to_world * np.array([1.0, -1.0, -1.0, 1.0])
-
-
 def assemble(
     path: Path,
     format: str,
