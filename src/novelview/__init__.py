@@ -1,12 +1,12 @@
 """novelview: give it photographs, see the scene from where no camera stood.
 
-    import novelview as nv
+import novelview as nv
 
-    scene = nv.open_scene("capture/")
-    method = nv.fit("grid", scene)
-    state = method.condition(scene.train)
-    frames = method.render(state, scene.test.cameras[:1])
-    report = nv.evaluate(method, scene)
+scene = nv.open_scene("capture/")
+method = nv.fit("grid", scene)
+state = method.condition(scene.train)
+frames = method.render(state, scene.test.cameras[:1])
+report = nv.evaluate(method, scene)
 """
 
 from __future__ import annotations

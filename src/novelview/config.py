@@ -101,4 +101,6 @@ def _parse_leaf(kind: Any, values: Any, where: str | Path, key: str) -> Any:
 
 
 def _wrong(where: str | Path, key: str, value: Any, expected: str) -> ConfigError:
-    return ConfigError(f"Bad value {value!r} for {key or 'the top level'}", where=where, why=f"expected {expected}")
+    return ConfigError(
+        f"Bad value {value!r} for {key or 'the top level'}", where=where, why=f"expected {expected}"
+    )

@@ -40,10 +40,14 @@ class Draws:
 
     def rand(self, rows: int, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), shape (rows, *shape), on the generator's device."""
-        whole = torch.rand((rows * self.count, *shape), generator=self.generator, device=self.generator.device)
+        whole = torch.rand(
+            (rows * self.count, *shape), generator=self.generator, device=self.generator.device
+        )
         return whole[self.index * rows : (self.index + 1) * rows]
 
     def randn(self, rows: int, *shape: int) -> Tensor:
         """Standard normal numbers, shape (rows, *shape), on the generator's device."""
-        whole = torch.randn((rows * self.count, *shape), generator=self.generator, device=self.generator.device)
+        whole = torch.randn(
+            (rows * self.count, *shape), generator=self.generator, device=self.generator.device
+        )
         return whole[self.index * rows : (self.index + 1) * rows]

@@ -50,7 +50,9 @@ def find(name: str) -> MethodSpec:
 
 def _add(found: dict[str, MethodSpec], spec: object, where: str) -> None:
     if not isinstance(spec, MethodSpec):
-        raise MethodError("A plug-in does not offer a MethodSpec", where=where, why=f"found {type(spec).__name__}")
+        raise MethodError(
+            "A plug-in does not offer a MethodSpec", where=where, why=f"found {type(spec).__name__}"
+        )
     if spec.name in found:
         raise MethodError(f"Two methods are called {spec.name!r}", where=where, cure="rename one of them")
     found[spec.name] = spec
