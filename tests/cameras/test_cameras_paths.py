@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novelview.cameras.arrangement import average_pose, focus_point, up_direction
+from novelview.cameras.camera_file import read_cameras
 from novelview.cameras.cameras import Cameras
+from novelview.cameras.conventions import from_opengl, to_opengl
 from novelview.cameras.paths import ellipse, interpolate, orbit, spiral
 from novelview.errors import CameraError
 from novelview.geometry.lenses import Lens
@@ -247,3 +251,26 @@ def test_focus_of_parallel_axes_is_near_the_cameras() -> None:
         camera_to_world=torch.cat([torch.eye(3).expand(20, 3, 3), views.camera_to_world[:, :, 3:]], dim=-1),
     )
     assert float((focus_point(parallel) - views.centres.mean(dim=0)).norm()) < 1.0
+
+
+def test_spiral_against_recorded_poses(shared: Path) -> None:
+    """What the authors' program made of a capture that it had moved to its mean camera; OpenGL axes."""
+    with np.load(shared / "fixtures" / "r2l" / "a" / "llff_expected.npz") as stored:
+        poses = torch.from_numpy(stored["recenter_poses"][:, :, :4])
+        expected = torch.from_numpy(stored["recenter_render_poses"][:, :, :4])
+        bounds = stored["recenter_bds"]
+    cameras = Cameras.pinhole(from_opengl(poses), INTRINSICS, 80, 60)
+    path = spiral(cameras, len(expected), float(bounds.min()), float(bounds.max()))
+    torch.testing.assert_close(to_opengl(path.camera_to_world), expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["fox", "fern", "templering", "redkitchen_a", "snowmiku"])
+def test_paths_of_real_captures_stay_near_them(shared: Path, name: str) -> None:
+    views, _ = read_cameras(shared / "data" / name / "transforms.json")
+    reach = (views.centres - views.centres.mean(dim=0)).norm(dim=-1).max()
+    for path in (interpolate(views, 90), interpolate(views, 90, loop=True), ellipse(views, 90)):
+        path.validated()
+        away = torch.cdist(path.centres, views.centres).amin(dim=1).max()
+        steps = path.centres.diff(dim=0).norm(dim=-1)
+        assert float(away) < 0.95 * float(reach)
+        assert float(steps.max()) < 0.35 * float(reach)
