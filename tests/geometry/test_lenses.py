@@ -181,7 +181,10 @@ def test_fold_against_dense_search(radial: list[float]) -> None:
     st.integers(0, 2**31),
 )
 def test_round_trip(lens: Lens, radial: list[float], tangential: tuple[float, float], seed: int) -> None:
-    """What the lens shows it gives back, up to nine tenths of the way to its fold."""
+    """What the lens shows it gives back, up to nine tenths of the way to its fold.
+
+    Decentring can fold an image that is nearly flat radially, so points are left out that such a fold comes before.
+    """
     order = (*radial[:2], *tangential, *radial[2:]) if lens == Lens.OPENCV else (*radial[:4],)
     bends = coefficients(order, range(len(order)))
     fold = (_opencv_fold if lens == Lens.OPENCV else _fisheye_fold)(bends).sqrt()
@@ -191,7 +194,13 @@ def test_round_trip(lens: Lens, radial: list[float], tangential: tuple[float, fl
     points = (torch.stack([angle.cos(), angle.sin()], -1).double() * radius[:, None])[None]
     kind = torch.tensor([int(lens)])
     back = undistort(distort(points, kind, bends), kind, bends)
-    torch.testing.assert_close(back, points, rtol=1e-6, atol=1e-6)
+    clear = torch.ones(40, dtype=torch.bool)
+    if lens == Lens.OPENCV:
+        for step in torch.linspace(0, 1.02, 52):
+            a, b, c, d = _opencv_with_jacobian(step * points, bends)[1][0].unbind(-1)
+            clear &= (a * d - b * c > 0.1) & (a + d > 0)
+    torch.testing.assert_close(back[0, clear], points[0, clear], rtol=1e-6, atol=1e-6)
+    assert bool(clear.any())
 
 
 @settings(deadline=None, max_examples=100)
