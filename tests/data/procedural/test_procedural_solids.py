@@ -10,10 +10,11 @@ import torch
 
 from novelview.data.procedural.draw import planes
 from novelview.data.procedural.intersect import first_hit, shadowed
-from novelview.data.procedural.solids import HOLE, MIDDLE, SLOPE, Shape, Solids
+from novelview.data.procedural.solids import Shape, Solids
 from novelview.geometry.rigid import random_rotations
 
 STEP = 4e-3
+HOLE = 0.62
 FARTHEST = 12.0
 
 
@@ -52,7 +53,7 @@ def inside(solids: Solids, k: int, points: np.ndarray) -> np.ndarray:
         Shape.ELLIPSOID: x * x + y * y + z * z <= 1,
         Shape.BOX: (np.abs(x) <= 1) & level & (np.abs(z) <= 1),
         Shape.CYLINDER: (radius <= 1) & level,
-        Shape.FRUSTUM: (radius <= MIDDLE - SLOPE * y) & level,
+        Shape.FRUSTUM: (radius <= 0.7 - 0.3 * y) & level,
         Shape.RING: (radius <= 1) & (radius >= HOLE) & level,
     }[Shape(int(solids.shape[k]))]
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from novelview.data.procedural.solids import HOLE, MIDDLE, SLOPE, Shape, Solids, unit
+from novelview.data.procedural.solids import Shape, Solids, unit
 
 # A point is in shadow when something lies on the way from the light, short of the last two thousandths of it.
 _BEFORE = 0.998
@@ -21,19 +21,16 @@ def first_hit(
     solids: Solids, origin: Float[Tensor, " 3"], directions: Float[Tensor, "3 n"], start: float = 1e-4
 ) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
     """Ray parameter of the first surface beyond ``start`` and the solid it belongs to; (inf, 0) for a miss."""
-    distance = torch.full_like(directions[0], torch.inf)
-    which = torch.zeros_like(distance, dtype=torch.long)
-    planes = (solids.shape == Shape.PLANE).nonzero()[:, 0]
     found = torch.full((len(solids), directions.shape[1]), torch.inf, device=directions.device)
+    planes = (solids.shape == Shape.PLANE).nonzero()[:, 0]
     found[planes] = _meet_planes(solids[planes], origin, directions, start)
     for solid, ray, parameter in _meetings(solids, origin, directions, start):
         found[solid, ray] = parameter
-    # Row by row: torch's minimum with indices is several times slower on few long rows.
-    for index, row in enumerate(found):
-        closer = row < distance
-        distance = torch.where(closer, row, distance)
-        which.masked_fill_(closer, index)
-    return distance, which
+    # Two reductions: torch's minimum with indices is slower on few long rows.
+    distance = found.amin(dim=0)
+    index = torch.arange(len(solids), dtype=found.dtype, device=found.device)[:, None]
+    which = torch.where(found == distance, index, -1.0).amax(dim=0).long()
+    return distance, which.masked_fill(distance.isinf(), 0)
 
 
 def shadowed(solids: Solids, points: Float[Tensor, "3 n"], light: Float[Tensor, " 3"]) -> Bool[Tensor, " n"]:
@@ -53,17 +50,17 @@ def _meetings(
     """
     to_unit = solids.rotation.transpose(1, 2) / solids.scale[:, :, None]  # rows: local axes over half extents
     local = (to_unit * (origin - solids.centre)[:, None, :]).sum(dim=2)
-    table = torch.cat([to_unit.transpose(1, 2).flatten(1), local], dim=1).T.contiguous()
+    table = torch.cat([to_unit.transpose(1, 2).flatten(1), local, solids.profile], dim=1).T.contiguous()
     near = _near(solids, origin, directions)
-    for shape, meet in _MEET.items():
-        members = (solids.shape == shape).nonzero()[:, 0]
+    for first, last, meet in _MEET:
+        members = ((solids.shape >= first) & (solids.shape <= last)).nonzero()[:, 0]
         if len(members) == 0:
             continue
         row, ray = near[members].nonzero(as_tuple=True)
         solid = members[row]
         pair, d = table.index_select(1, solid), directions.index_select(1, ray)
         towards = pair[:3] * d[0] + pair[3:6] * d[1] + pair[6:9] * d[2]
-        yield solid, ray, meet(pair[9:], towards, start)
+        yield solid, ray, meet(pair[9:12], towards, pair[12:], start)
 
 
 def _near(solids: Solids, origin: Tensor, directions: Tensor) -> Bool[Tensor, "k n"]:
@@ -96,7 +93,7 @@ def _closest(o: Tensor, d: Tensor) -> Tensor:
     return -(o * d).sum(dim=0) / (d * d).sum(dim=0).clamp_min(1e-20)
 
 
-def _round(o: Tensor, d: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+def _round(o: Tensor, d: Tensor, radius: Tensor | float) -> tuple[Tensor, Tensor]:
     """Where rays enter and leave the sphere, or in two dimensions the circle; NaN where they miss."""
     closest = _closest(o, d)
     p = o + closest * d
@@ -104,48 +101,34 @@ def _round(o: Tensor, d: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     return closest - half, closest + half
 
 
-def _meet_ellipsoid(o: Tensor, d: Tensor, start: float) -> Tensor:
+def _meet_ellipsoid(o: Tensor, d: Tensor, profile: Tensor, start: float) -> Tensor:
     return _first_beyond(*_round(o, d, 1.0), start)
 
 
-def _meet_box(o: Tensor, d: Tensor, start: float) -> Tensor:
+def _meet_box(o: Tensor, d: Tensor, profile: Tensor, start: float) -> Tensor:
     low, high = _slab(o, d)
     return _first_beyond(low.amax(0), high.amin(0), start)
 
 
-def _meet_cylinder(o: Tensor, d: Tensor, start: float) -> Tensor:
-    (enter, leave), (low, high) = _round(o[::2], d[::2], 1.0), _slab(o[1], d[1])
-    return _first_beyond(torch.maximum(enter, low), torch.minimum(leave, high), start)
-
-
-def _meet_ring(o: Tensor, d: Tensor, start: float) -> Tensor:
-    (outer_in, outer_out), (low, high) = _round(o[::2], d[::2], 1.0), _slab(o[1], d[1])
-    enter, leave = torch.maximum(outer_in, low), torch.minimum(outer_out, high)
-    hole_in, hole_out = _round(o[::2], d[::2], HOLE)
-    through_hole = (enter > hole_in) & (enter < hole_out)  # False where the ray misses the hole: NaN
-    outside = (leave >= enter) & (enter > start) & ~through_hole
-    inner = (hole_out > enter) & (hole_out > start) & (hole_out < leave)
-    return torch.where(outside, enter, torch.where(inner, hole_out, torch.inf))
-
-
-def _meet_frustum(o: Tensor, d: Tensor, start: float) -> Tensor:
+def _meet_turned(o: Tensor, d: Tensor, profile: Tensor, start: float) -> Tensor:
+    """The nearest of a cone's two sides, two lids and the far side of the hole."""
+    middle, slope, hole = profile
     closest = _closest(o, d)
     x, y, z = o + closest * d
-    rim, change = MIDDLE - SLOPE * y, -SLOPE * d[1]
+    rim, change = middle - slope * y, -slope * d[1]
     a = d[0] * d[0] + d[2] * d[2] - change * change
     a = torch.where(a.abs() < 1e-12, 1e-12, a)
     b = x * d[0] + z * d[2] - rim * change
     root = (b * b - a * (x * x + z * z - rim * rim)).sqrt()
-    best = torch.full_like(rim, torch.inf)
-    for t in (closest + (-b - root) / a, closest + (-b + root) / a):
-        met = ((o[1] + t * d[1]).abs() <= 1) & (t > start)
-        best = torch.where(met, torch.minimum(best, t), best)
-    for t in _slab(o[1], d[1]):
-        x, y, z = o + t * d
-        radius = MIDDLE - SLOPE * y
-        met = (x * x + z * z <= radius * radius) & (t > start)
-        best = torch.where(met, torch.minimum(best, t), best)
-    return best
+    bore = _round(o[::2], d[::2], hole)[1]
+    sides = torch.stack([closest + (-b - root) / a, closest + (-b + root) / a, bore])
+    on_side = (o[1] + sides * d[1]).abs() <= 1
+    lids = torch.stack(_slab(o[1], d[1]))
+    x, y, z = o[:, None] + lids * d[:, None]
+    rim, square = middle - slope * y, x * x + z * z
+    on_lid = (square <= rim * rim) & (square >= hole * hole)
+    t, met = torch.cat([sides, lids]), torch.cat([on_side, on_lid])
+    return torch.where(met & (t > start), t, torch.inf).amin(dim=0)
 
 
 def _meet_planes(solids: Solids, origin: Tensor, directions: Tensor, start: float) -> Tensor:
@@ -158,10 +141,9 @@ def _meet_planes(solids: Solids, origin: Tensor, directions: Tensor, start: floa
     return torch.where((fall > 0) & (t > start), t, torch.inf)
 
 
-_MEET: dict[Shape, Callable[[Tensor, Tensor, float], Tensor]] = {
-    Shape.ELLIPSOID: _meet_ellipsoid,
-    Shape.BOX: _meet_box,
-    Shape.CYLINDER: _meet_cylinder,
-    Shape.FRUSTUM: _meet_frustum,
-    Shape.RING: _meet_ring,
-}
+# First and last shape that a formula serves.
+_MEET: tuple[tuple[Shape, Shape, Callable[[Tensor, Tensor, Tensor, float], Tensor]], ...] = (
+    (Shape.ELLIPSOID, Shape.ELLIPSOID, _meet_ellipsoid),
+    (Shape.BOX, Shape.BOX, _meet_box),
+    (Shape.CYLINDER, Shape.RING, _meet_turned),
+)

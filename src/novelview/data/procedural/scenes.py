@@ -60,7 +60,7 @@ def make_scene(
 
 def demo_scene(size: int = 100) -> Scene:
     """The embedded default: things on a table in 91 views, 80 to learn from and 11 held out."""
-    return make_scene("table", 11, views=91, size=size)
+    return make_scene("table", 37, views=91, size=size)
 
 
 def stage_cameras(stage: Stage, views: int, size: int, seed: int, share: float = 1.0) -> Cameras:

@@ -30,9 +30,9 @@ class Shape(IntEnum):
     PLANE = 5
 
 
-# Radius of the frustum at height y is MIDDLE - SLOPE * y; radius of the ring's hole.
-MIDDLE, SLOPE = 0.7, 0.3
-HOLE = 0.62
+# Of the shapes turned about y: radius at the middle, by how much it shrinks per unit of height, radius of the hole.
+_PROFILES = {Shape.FRUSTUM: (0.7, 0.3, 0.0), Shape.RING: (1.0, 0.0, 0.62)}
+_STRAIGHT = (1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ class Solids:
         radius = torch.where(self.shape == Shape.BOX, self.scale.norm(dim=1), radius)
         return radius.masked_fill(self.shape == Shape.PLANE, torch.inf)
 
+    @property
+    def profile(self) -> Float[Tensor, "k 3"]:
+        """Of round shapes: radius at y = 0, decrease of it per unit of y, radius of the hole."""
+        profiles = [_PROFILES.get(shape, _STRAIGHT) for shape in Shape]
+        return torch.tensor(profiles, device=self.scale.device)[self.shape]
+
     def corners(self) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
         """Lower and upper corner of a box that holds all solids but planes; tight for ellipsoids and boxes."""
         bounded = self[self.shape != Shape.PLANE]
@@ -99,9 +105,21 @@ class Solids:
         rotation, inverse = row[:9].view(3, 3, -1), row[12:]
         offset = points - row[9:12]
         local = rotation[0] * offset[0] + rotation[1] * offset[1] + rotation[2] * offset[2]
-        slope = _unit_normal(local * inverse, self.shape[which]) * inverse
+        slope = self._unit_normal(local * inverse, which) * inverse
         normal = rotation[:, 0] * slope[0] + rotation[:, 1] * slope[1] + rotation[:, 2] * slope[2]
         return local, unit(normal)
+
+    def _unit_normal(self, local: Tensor, which: Tensor) -> Tensor:
+        """Gradient direction of the unit shape's surface nearest to each point, (3, n)."""
+        shape = self.shape[which]
+        normal = local.clone()  # right for the ellipsoid
+        normal[:, shape == Shape.PLANE] = local.new_tensor([[0.0], [1.0], [0.0]])
+        boxes = (shape == Shape.BOX).nonzero()[:, 0]
+        normal[:, boxes] = _box_normal(local[:, boxes])
+        turned = ((shape >= Shape.CYLINDER) & (shape <= Shape.RING)).nonzero()[:, 0]
+        profile = self.profile.T.index_select(1, which[turned])
+        normal[:, turned] = _turned_normal(local[:, turned], profile)
+        return normal
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -114,32 +132,20 @@ def unit(vectors: Float[Tensor, "3 n"]) -> Float[Tensor, "3 n"]:
     return vectors * dot(vectors, vectors).clamp_min(1e-20).rsqrt()
 
 
-def _unit_normal(local: Tensor, shape: Tensor) -> Tensor:
-    """Gradient direction of the unit shape's surface nearest to each point, (3, n)."""
-    normal = local.clone()  # right for the ellipsoid
-    normal[:, shape == Shape.PLANE] = local.new_tensor([[0.0], [1.0], [0.0]])
-    boxes = (shape == Shape.BOX).nonzero()[:, 0]
-    normal[:, boxes] = _box_normal(local[:, boxes])
-    turned = ((shape >= Shape.CYLINDER) & (shape <= Shape.RING)).nonzero()[:, 0]
-    normal[:, turned] = _turned_normal(local[:, turned], shape[turned])
-    return normal
-
-
 def _box_normal(local: Tensor) -> Tensor:
     size = local.abs()
     outermost = size == size.amax(dim=0)
     return local.sign() * outermost
 
 
-def _turned_normal(local: Tensor, shape: Tensor) -> Tensor:
-    """Of the solids of revolution: lid, outer side or, in a ring, hole, whichever is nearest."""
+def _turned_normal(local: Tensor, profile: Tensor) -> Tensor:
+    """Of the solids of revolution: lid, outer side or hole, whichever is nearest."""
     x, y, z = local
-    radius = (x * x + z * z).sqrt()
-    frustum = shape == Shape.FRUSTUM
-    rim = torch.where(frustum, MIDDLE - SLOPE * y, 1.0)
-    gap, inner_gap = (radius - rim).abs(), (radius - HOLE).abs()
-    inside = (shape == Shape.RING) & (inner_gap < gap)
+    middle, slope, hole = profile
+    radius, rim = (x * x + z * z).sqrt(), middle - slope * y
+    outer_gap, inner_gap = (radius - rim).abs(), (radius - hole).abs()
+    inside = (hole > 0) & (inner_gap < outer_gap)
     inward = torch.where(inside, -1.0, 1.0)
-    side = torch.stack([x * inward, torch.where(frustum, SLOPE * rim, 0.0), z * inward])
-    lid = (1 - y.abs()).abs() < torch.where(inside, inner_gap, gap)
+    side = torch.stack([x * inward, slope * rim, z * inward])
+    lid = (1 - y.abs()).abs() < torch.where(inside, inner_gap, outer_gap)
     return torch.where(lid, torch.stack([torch.zeros_like(y), y.sign(), torch.zeros_like(y)]), side)
