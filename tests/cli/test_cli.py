@@ -58,6 +58,23 @@ def test_a_run_renders_to_video_picture_and_frames(trained: Path, tmp_path: Path
         assert first.size == (48, 48)
 
 
+def test_all_depth_frames_share_one_scale(trained: Path, capture: Path, tmp_path: Path) -> None:
+    """Over all frames together, what is nearer is nowhere darker."""
+    words = ["--path", "train", "--show", "depth", "--out", str(tmp_path / "depth")]
+    assert main(["render", str(trained), *words]) == 0
+    scene, method = open_scene(capture), nv.load(trained)
+    with torch.no_grad():
+        depth = method.render(method.condition(scene.train), scene.train.cameras).depth
+    assert depth is not None
+    pictures = [Image.open(file) for file in sorted((tmp_path / "depth").iterdir())]
+    green = torch.from_numpy(np.stack([np.asarray(picture)[..., 1] for picture in pictures])).int()
+    known = depth > 0
+    in_order = green[known][depth[known].argsort()]
+    # Rounding to 8 bits aside, the green of the colour map falls with depth.
+    assert int((in_order.cummin(dim=0).values - in_order).min()) >= -1
+    assert len(in_order.unique()) > 20
+
+
 def test_one_pose_from_a_file_renders_that_view(trained: Path, capture: Path, tmp_path: Path) -> None:
     document = json.loads((capture / "transforms.json").read_text())
     frame = next(f for f in document["frames"] if f["file_path"] in document["test_filenames"])

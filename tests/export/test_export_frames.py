@@ -58,6 +58,19 @@ def test_a_folder_of_frames(tmp_path: Path, generator: torch.Generator) -> None:
         assert read(tmp_path / "out/depth_colour" / name).shape == (6, 8, 3)
 
 
+def test_depth_has_one_colour_scale_in_all_frames(tmp_path: Path) -> None:
+    """Each frame is flat, and so would have no colour but one on a scale of its own."""
+    depths = torch.tensor([1.0, 2.0, 4.0, 2.0])[:, None, None].expand(4, 6, 8)
+    write_frames(tmp_path / "out", [Frames(torch.zeros(4, 6, 8, 3), depths)])
+    pictures = [read(tmp_path / "out/depth_colour" / f"{i:05d}.png") for i in range(4)]
+    found = [picture[0, 0].tolist() for picture in pictures]
+    assert all((picture == picture[0, 0]).all() for picture in pictures)
+    assert found[0] == [0xFD, 0xE7, 0x25]
+    assert found[2] == [0x44, 0x01, 0x54]
+    assert found[1] == found[3]
+    assert found[1] not in (found[0], found[2])
+
+
 def test_a_method_without_depth_gives_pictures_only(tmp_path: Path) -> None:
     write_frames(tmp_path / "out", [Frames(torch.zeros(1, 4, 4, 3))])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["rgb"]

@@ -72,7 +72,8 @@ def run(arguments: Sequence[str]) -> int:
     report.write(options.out / "report")
     write_frame(options.out / "still.png", _beside_truth(method, scene))
     cameras = path_cameras(scene, "orbit", options.frames)
-    write(options.out / "video.mp4", render_frames(method, scene, cameras), len(cameras), 30.0, "rgb")
+    pictures = (frame.rgb[0] for frame in render_frames(method, scene, cameras))
+    write(options.out / "video.mp4", pictures, len(cameras), 30.0)
     print_means(report)
     console.print(f"trained in {trained:.0f} s; all in {time.perf_counter() - start:.0f} s")
     for name, what in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +20,17 @@ from novelview.cli.runs import open_run_scene
 from novelview.cli.show import track
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError, MethodError
-from novelview.export.frames import colourise_depth, write_frame
+from novelview.export.colours import colourise_depth, depth_range
+from novelview.export.frames import write_frame
 from novelview.export.video import write_video
 from novelview.methods.method import Method
 from novelview.training.run import load_method
 from novelview.types import Frames
+
+# Frames that are looked at before all are rendered, and the side of these small squares in pixels: a multiple of the
+# patches of 8, 14 and 16 pixels that methods divide images into.
+_GLANCES = 16
+_GLANCE_SIDE = 112
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class Render:
     size: int | None = None
     """Longer image side in pixels. Default: as trained."""
     show: Literal["rgb", "depth", "both"] = "rgb"
-    """Colours, depth (nearer is brighter), or both side by side."""
+    """Colours, depth, or both side by side. Depth is drawn evenly in 1/depth, on one scale for all frames: bright
+    yellow is near, dark violet is far (percentiles 2 and 98 along the path), black is unknown."""
     data: Path | None = None
     """Where the capture is now, if it moved since training."""
     device: str | None = None
@@ -63,9 +71,11 @@ def run(arguments: Sequence[str]) -> int:
     method = method.to(device).eval()
     scene = open_run_scene(options.run, info, options.data)
     cameras, fps = _choose_cameras(options, scene)
-    frames = render_frames(method, scene, cameras.to(device))
+    cameras = cameras.to(device)
+    near_far = None if options.show == "rgb" else path_depths(method, scene, cameras)
+    pictures = (picture(frame, options.show, near_far) for frame in render_frames(method, scene, cameras))
     out = options.out or options.run / ("picture.png" if len(cameras) == 1 else "video.mp4")
-    write(out, frames, len(cameras), options.fps or fps or 30.0, options.show)
+    write(out, pictures, len(cameras), options.fps or fps or 30.0)
     Console(highlight=False).print(f"wrote {out}")
     return 0
 
@@ -78,34 +88,48 @@ def render_frames(method: Method, scene: Scene, cameras: Cameras) -> Iterator[Fr
             yield method.render(state, cameras[i])
 
 
-def write(out: Path, frames: Iterator[Frames], count: int, fps: float, show: str) -> None:
-    """Write frames as the suffix of ``out`` says: .mp4, .png, or a folder."""
-    watched = track(frames, count, f"rendering {out.name}")
+def path_depths(method: Method, scene: Scene, cameras: Cameras) -> tuple[float, float]:
+    """Near and far for the colours of depth in all frames alike, found by a glance at some of them.
+
+    Raises:
+        MethodError: the method renders no depth.
+    """
+    some = cameras[:: math.ceil(len(cameras) / _GLANCES)].resized(_GLANCE_SIDE, _GLANCE_SIDE)
+    return depth_range(_depth(frame) for frame in render_frames(method, scene, some))
+
+
+def write(out: Path, pictures: Iterator[torch.Tensor], count: int, fps: float) -> None:
+    """Write pictures, (h, w, 3) in [0, 1], as the suffix of ``out`` says: .mp4, .png, or a folder."""
+    watched = track(pictures, count, f"rendering {out.name}")
     if out.suffix.lower() == ".mp4":
-        write_video(out, (picture(frame, show) for frame in watched), fps=fps)
+        write_video(out, watched, fps=fps)
     elif out.suffix.lower() == ".png":
         if count != 1:
             raise ConfigError(
                 f"{count} frames do not fit into one picture", where=out, cure="name a folder or .mp4"
             )
-        write_frame(out, picture(next(watched), show))
+        write_frame(out, next(watched))
     elif out.suffix == "":
-        for i, frame in enumerate(watched):
-            write_frame(out / f"{i:05d}.png", picture(frame, show))
+        for i, shown in enumerate(watched):
+            write_frame(out / f"{i:05d}.png", shown)
     else:
         raise ConfigError(
             f"Cannot write {out.suffix} files", where=out, cure="name an .mp4, a .png or a folder"
         )
 
 
-def picture(frame: Frames, show: str) -> torch.Tensor:
-    """What is shown of a frame, (h, w, 3) in [0, 1]."""
+def picture(frame: Frames, show: str, near_far: tuple[float, float] | None = None) -> torch.Tensor:
+    """What is shown of a frame, (h, w, 3) in [0, 1]; depth in the colours of ``colourise_depth``."""
     if show == "rgb":
         return frame.rgb[0]
+    depth = colourise_depth(_depth(frame), near_far)
+    return depth if show == "depth" else torch.cat([frame.rgb[0], depth], dim=1)
+
+
+def _depth(frame: Frames) -> torch.Tensor:
     if frame.depth is None:
         raise MethodError("This method renders no depth", cure="leave out --show")
-    depth = colourise_depth(frame.depth[0])
-    return depth if show == "depth" else torch.cat([frame.rgb[0], depth], dim=1)
+    return frame.depth[0]
 
 
 def _choose_cameras(options: Render, scene: Scene) -> tuple[Cameras, float | None]:

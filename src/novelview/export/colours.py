@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 ColourMap = Literal["viridis", "inferno"]
+
+_VALUES_PER_PICTURE = 10_000
 
 # Eleven evenly spaced colours of the maps by Smith and van der Walt (CC0); between them, straight lines.
 _ANCHORS = {
@@ -27,22 +32,44 @@ def colourise(values: Float[Tensor, "*b"], colours: ColourMap) -> Float[Tensor, 
     return torch.where(values.isnan()[..., None], 0.0, mixed)
 
 
+def depth_range(depths: Iterable[Float[Tensor, "_ _"]]) -> tuple[float, float]:
+    """Nearest and farthest depth worth a colour of their own in all these pictures together.
+
+    These are percentiles 2 and 98 of the known disparities 1/z. Pictures are taken one at a time, and little is kept
+    of each. Where nothing is known: 1 and infinity.
+
+    Args:
+        depths: along z; not positive or not finite where unknown.
+    """
+    kept = [torch.zeros(0)]
+    for depth in depths:
+        # An even lattice, because every n-th pixel of the rows one after another may hit a few columns only.
+        step = max(1, math.ceil(math.sqrt(depth.numel() / _VALUES_PER_PICTURE)))
+        some = depth[::step, ::step]
+        kept.append((1 / some[_known(some)]).cpu())
+    disparity = torch.cat(kept).clamp(min=1e-12)
+    if not len(disparity):
+        return 1.0, math.inf
+    # Torch's quantile refuses more than 16 million values.
+    farthest, nearest = np.quantile(disparity.numpy(), (0.02, 0.98)).tolist()
+    return 1 / nearest, 1 / farthest
+
+
 def colourise_depth(
-    depth: Float[Tensor, "h w"], near: float | None = None, far: float | None = None
+    depth: Float[Tensor, "h w"], near_far: tuple[float, float] | None = None
 ) -> Float[Tensor, "h w 3"]:
     """Depth as colours, even in disparity 1/z: near is bright yellow, far is dark violet, unknown is black.
 
     Args:
         depth: along z; not positive or not finite where unknown.
-        near: depth of the brightest colour; None: the 2nd percentile of this picture.
-        far: depth of the darkest colour; None: the 98th percentile. Give both for the frames of a video.
+        near_far: depths of the brightest and of the darkest colour, the same for all frames of a video; None: the
+            :func:`depth_range` of this picture alone.
     """
-    known = (depth > 0) & depth.isfinite()
-    if not bool(known.any()):
-        return torch.zeros(*depth.shape, 3, device=depth.device)
-    disparity = torch.where(known, 1 / depth.clamp(min=1e-12), float("nan"))
-    # Torch's quantile refuses more than 16 million values.
-    some = disparity[known][:: max(1, int(known.sum()) // 1_000_000)]
-    nearest = float(some.quantile(0.98)) if near is None else 1 / near
-    farthest = float(some.quantile(0.02)) if far is None else 1 / far
+    near, far = near_far or depth_range([depth])
+    nearest, farthest = 1 / near, 1 / far
+    disparity = torch.where(_known(depth), 1 / depth.clamp(min=1e-12), float("nan"))
     return colourise((disparity - farthest) / max(nearest - farthest, 1e-12), "viridis")
+
+
+def _known(depth: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    return (depth > 0) & depth.isfinite()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from novelview.export.colours import colourise_depth
+from novelview.export.colours import colourise_depth, depth_range
 from novelview.files import atomic_file, atomic_folder, atomic_write_json
 from novelview.types import Frames
 
@@ -43,7 +43,8 @@ def write_depth(path: str | Path, depth: Float[Tensor, "h w"]) -> float:
 def write_frames(folder: str | Path, frames: Iterable[Frames], *, unit: float = 1.0) -> int:
     """Write frames as they come into ``rgb/``, ``depth/`` and ``depth_colour/``; returns how many.
 
-    Depth is written where the method knows it, in units of the input; ``depth.json`` has each file's scale.
+    Depth is written where the method knows it, in units of the input; ``depth.json`` has each file's scale. In the
+    colour pictures near is bright yellow, far is dark violet and unknown is black, on one scale for all frames.
 
     Args:
         folder: a new or empty folder; appears when all frames are written.
@@ -61,9 +62,22 @@ def write_frames(folder: str | Path, frames: Iterable[Frames], *, unit: float = 
                 write_frame(temporary / "rgb" / name, batch.rgb[i])
                 if batch.depth is not None:
                     scales[name] = write_depth(temporary / "depth" / name, unit * batch.depth[i])
-                    write_frame(temporary / "depth_colour" / name, colourise_depth(batch.depth[i]))
                 count += 1
         if scales:
+            _colour_depths(temporary, scales)
             meaning = "depth along z = scale * stored 16-bit value, in units of the input; 0 is unknown"
             atomic_write_json(temporary / "depth.json", {"meaning": meaning, "scale": scales})
     return count
+
+
+def _colour_depths(folder: Path, scales: dict[str, float]) -> None:
+    """Colour pictures of the depth maps in a folder; read back, because their common scale is known last."""
+
+    def stored() -> Iterator[Tensor]:
+        for name, scale in scales.items():
+            with Image.open(folder / "depth" / name) as image:
+                yield torch.from_numpy(np.asarray(image).astype(np.float32) * scale)
+
+    near_far = depth_range(stored())
+    for name, depth in zip(scales, stored(), strict=True):
+        write_frame(folder / "depth_colour" / name, colourise_depth(depth, near_far))
