@@ -7,7 +7,6 @@ pays for page faults again; kept buffers make large eager CPU operations several
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -16,7 +15,6 @@ _KEEP_BELOW = 2**30
 
 def tune_allocator() -> bool:
     """Keep freed buffers below 1 GiB for reuse; call before torch is imported. Returns False where glibc is absent."""
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if platform.system() != "Linux":
         return False
     try:

@@ -9,16 +9,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from novelview.methods.grid.lookup import Coordinates, trilinear
-
 Shape = tuple[int, int, int]
-
-# Optical thickness of the whole unit cube at density 1: a cell of a grid of 100 nodes per axis then has 1.
-THICKNESS = 100.0
 
 
 class GridField(nn.Module):
-    """Density and colour coefficients.
+    """Density and colour coefficients at the nodes of two grids.
 
     Args:
         density_shape: nodes of the density grid along x, y and z.
@@ -27,6 +22,9 @@ class GridField(nn.Module):
         initial_density: density at first, everywhere.
 
     Attributes:
+        density: (x, y, z), before its activation.
+        colour: (x, y, z, channels).
+        shift: added to densities before softplus.
         coarse: :meth:`pooled` as it was when last asked to :meth:`refresh`.
     """
 
@@ -34,25 +32,17 @@ class GridField(nn.Module):
         self, density_shape: Shape, colour_shape: Shape, channels: int, initial_density: float
     ) -> None:
         super().__init__()
-        self._shift = math.log(math.expm1(initial_density))
-        self.density = nn.Parameter(torch.zeros(1, *density_shape))
-        self.colour = nn.Parameter(torch.zeros(channels, *colour_shape))
+        self.shift = math.log(math.expm1(initial_density))
+        self.density = nn.Parameter(torch.zeros(density_shape))
+        self.colour = nn.Parameter(torch.zeros(*colour_shape, channels))
         self.coarse: Tensor
         self.register_buffer("coarse", self.pooled())
 
-    def density_at(self, position: Coordinates) -> Float[Tensor, " n"]:
-        """Optical thickness per unit of length in the cube."""
-        return self._density_of(trilinear(self.density, position)[0])
-
-    def colour_at(self, position: Coordinates) -> Float[Tensor, "c n"]:
-        """Colour coefficients."""
-        return trilinear(self.colour, position)
-
     @torch.no_grad()
     def pooled(self) -> Float[Tensor, "x y z"]:
-        """The mean of each block of two nodes per axis, before activation."""
-        pooled = F.avg_pool3d(self.density[None], kernel_size=2, ceil_mode=True)[0, 0]
-        return self._density_of(pooled)
+        """Density at the mean of each block of two nodes per axis."""
+        pooled = F.avg_pool3d(self.density[None, None], kernel_size=2, ceil_mode=True)[0, 0]
+        return F.softplus(pooled + self.shift)
 
     def refresh(self) -> None:
         """Make the coarse copy anew."""
@@ -61,14 +51,12 @@ class GridField(nn.Module):
     @torch.no_grad()
     def resize(self, density_shape: Shape, colour_shape: Shape) -> None:
         """Resample both grids; the parameters are new ones."""
-        self.density = nn.Parameter(_resampled(self.density, density_shape))
+        self.density = nn.Parameter(_resampled(self.density[..., None], density_shape)[..., 0].contiguous())
         self.colour = nn.Parameter(_resampled(self.colour, colour_shape))
         self.refresh()
 
-    def _density_of(self, raw: Tensor) -> Tensor:
-        # Activated after interpolation, so that a surface can lie anywhere between two nodes (DirectVoxGO, section 4).
-        return THICKNESS * F.softplus(raw + self._shift)
 
-
-def _resampled(table: Tensor, shape: Shape) -> Tensor:
-    return F.interpolate(table[None], size=shape, mode="trilinear", align_corners=True)[0].contiguous()
+def _resampled(table: Float[Tensor, "x y z c"], shape: Shape) -> Float[Tensor, "u v w c"]:
+    planes = table.permute(3, 0, 1, 2)[None]
+    resized = F.interpolate(planes, size=shape, mode="trilinear", align_corners=True)
+    return resized[0].permute(1, 2, 3, 0).contiguous()

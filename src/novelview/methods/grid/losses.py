@@ -22,15 +22,15 @@ def distortion(weights: Float[Tensor, "r s"], edges: Float[Tensor, "r s+1"]) -> 
     return (between + weights.square() * length / 3).sum(dim=-1)
 
 
-def total_variation(table: Float[Tensor, "c x y z"], step: int, slabs: int) -> Float[Tensor, ""]:
+def total_variation(table: Float[Tensor, "x y z *c"], step: int, slabs: int) -> Float[Tensor, ""]:
     """Mean squared difference of neighbouring nodes, in one of about ``slabs`` parts of the grid; ``step`` says which.
 
     Plain slices of the grid: the time a step takes is proportional to what it looks at.
     """
-    size = table.shape[1]
+    size = len(table)
     count = max(2, size // slabs)
     # Neighbouring parts share one slice, so that no pair of nodes is left out.
     parts = -(-(size - 1) // (count - 1))
     start = min(step % parts * (count - 1), size - count)
-    slab = table[:, start : start + count]
-    return torch.stack([slab.diff(dim=axis).square().mean() for axis in (1, 2, 3)]).sum()
+    slab = table[start : start + count]
+    return torch.stack([slab.diff(dim=axis).square().mean() for axis in (0, 1, 2)]).sum()

@@ -15,13 +15,14 @@ from novelview.geometry.rays import Rays
 from novelview.methods.grid.config import GridConfig
 from novelview.methods.grid.field import GridField, Shape
 from novelview.methods.grid.harmonics import harmonics
-from novelview.methods.grid.lookup import Coordinates, nearest
+from novelview.methods.grid.kernels import kernels_for
+from novelview.methods.grid.lookup import Coordinates
 from novelview.methods.grid.losses import distortion, total_variation
-from novelview.methods.grid.sampling import edges_between, importance_shares
+from novelview.methods.grid.sampling import edges_between
 from novelview.methods.grid.warp import make_warp
 from novelview.methods.method import Loss, Method
 from novelview.random import Draws
-from novelview.rendering.volume import mean_depth, opacity, weights_from_density
+from novelview.rendering.volume import mean_depth, opacity
 from novelview.types import Bounds, Frames, RayBatch, Sample, Views
 
 # Where a scene has no background, this is what remains of rays that nothing stops.
@@ -32,8 +33,8 @@ REFRESH_STEPS = 16
 SLABS = 8
 # Rays on which the coarse copy of the density stops less light see the background alone.
 LEAST_OPACITY = 1e-3
-# Samples that contribute less to their pixel are not given a colour.
-LEAST_WEIGHT = 1e-3
+# Optical thickness of the whole unit cube at density 1: a cell of a grid of 100 nodes per axis then has 1.
+THICKNESS = 100.0
 
 
 @dataclass(frozen=True)
@@ -149,40 +150,35 @@ class Grid(Method):
         rays = warp.rays(rays)
         near, far = warp.span(rays)
         even = torch.linspace(0, 1, config.coarse_samples + 1, device=near.device).expand(len(rays), -1)
-        found = self._coarse_weights(rays, coarse, edges_between(near, far, even, warp.logarithmic))
+        position, length = self._between(rays, edges_between(near, far, even, warp.logarithmic))[:2]
+        kernels = kernels_for(coarse)
+        found, shares = kernels.guide(
+            coarse, position, length, config.even_share, config.samples + 1, jitter[:, :1]
+        )
         # Most rays of an object scene pass beside the object and cost next to nothing.
-        seen = torch.nonzero(found.sum(dim=-1) > LEAST_OPACITY)[:, 0]
-        rays, near, far, basis = rays[seen], near[seen], far[seen], basis[seen]
-        shares = importance_shares(found[seen], config.even_share, config.samples + 1, jitter[seen])
-        edges = edges_between(near, far, shares, warp.logarithmic)
-        middle = (edges[:, 1:] + edges[:, :-1]) / 2
-        position, speed = warp.points(rays, middle)
-        density = self.field.density_at(_flat(position)).view(middle.shape)
-        weights = weights_from_density(density * speed, edges.diff(dim=-1))
+        seen = torch.nonzero(found > LEAST_OPACITY)[:, 0]
+        shares = shares[seen]
+        edges = edges_between(near[seen], far[seen], shares, warp.logarithmic)
+        position, length, middle = self._between(rays[seen], edges)
+        field = self.field
         # Colour is linear in its coefficients, so these can be composited first.
-        total = self._composited(weights, position).view(3, basis.shape[1], len(rays))
+        total, weights = kernels.composite(field.density, field.colour, field.shift, position, length)
+        total = total.view(len(seen), 3, basis.shape[1])
         covered = opacity(weights)
         beyond = self.background - 0.5
-        rgb = (total * basis.T).sum(dim=1).T - covered[:, None] * beyond
+        rgb = (total * basis[seen, None]).sum(dim=-1) - covered[:, None] * beyond
         empty = torch.zeros(len(found), 5, device=near.device)
         pixels = torch.cat([rgb, mean_depth(weights, middle)[:, None], covered[:, None]], dim=-1)
         pixels = empty.index_copy(0, seen, pixels)
         return Look(pixels[:, :3] + self.background, pixels[:, 4], pixels[:, 3], weights, shares)
 
-    @torch.no_grad()
-    def _coarse_weights(self, rays: Rays, coarse: Tensor, edges: Tensor) -> Tensor:
+    def _between(
+        self, rays: Rays, edges: Float[Tensor, "r s+1"]
+    ) -> tuple[Coordinates, Float[Tensor, "r s"], Float[Tensor, "r s"]]:
+        """Positions of the middles of intervals along rays, optical lengths of these at density 1, and depths."""
         middle = (edges[:, 1:] + edges[:, :-1]) / 2
         position, speed = self.warp.points(rays, middle)
-        return weights_from_density(nearest(coarse, position) * speed, edges.diff(dim=-1))
-
-    def _composited(self, weights: Float[Tensor, "r s"], position: Coordinates) -> Float[Tensor, "c r"]:
-        """Weighted sums of the colour coefficients, over the samples that matter."""
-        flat = weights.reshape(-1)
-        kept = torch.nonzero(flat.detach() > LEAST_WEIGHT)[:, 0]
-        x, y, z = (axis[kept] for axis in _flat(position))
-        colour = self.field.colour_at((x, y, z))
-        ray = (kept // weights.shape[1]).expand(len(colour), -1)
-        return colour.new_zeros(len(colour), len(weights)).scatter_add(1, ray, colour * flat[kept])
+        return position, edges.diff(dim=-1) * speed * THICKNESS, middle
 
     def _shapes(self) -> tuple[Shape, Shape]:
         """Nodes of the density and the colour grid along each axis at the present stage."""
@@ -191,8 +187,3 @@ class Grid(Method):
         x, y, z = self.warp.shape
         density, colour = ((max(2, round(n * x)), max(2, round(n * y)), max(2, round(n * z))) for n in sizes)
         return density, colour
-
-
-def _flat(position: Coordinates) -> Coordinates:
-    x, y, z = (axis.reshape(-1) for axis in position)
-    return x, y, z

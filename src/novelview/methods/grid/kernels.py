@@ -1,0 +1,47 @@
+"""The choice between the readable path along rays and the fast one."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from novelview.methods.grid import reference
+from novelview.methods.grid.lookup import Coordinates
+
+
+class Kernels(Protocol):
+    """What :mod:`novelview.methods.grid.reference` and :mod:`novelview.methods.grid.fused` offer."""
+
+    def guide(
+        self,
+        coarse: Tensor,
+        position: Coordinates,
+        length: Tensor,
+        even_share: float,
+        count: int,
+        jitter: Tensor,
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def composite(
+        self, density: Tensor, colour: Tensor, shift: float, position: Coordinates, length: Tensor
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+def kernels_for(table: Tensor) -> Kernels:
+    """The fastest kernels for where ``table`` lies: compiled ones on a CPU, if numba is installed."""
+    if table.device.type == "cpu" and table.dtype == torch.float32:
+        return _on_cpu()
+    return reference
+
+
+@cache
+def _on_cpu() -> Kernels:
+    if importlib.util.find_spec("numba") is None:
+        return reference
+    from novelview.methods.grid import fused
+
+    return fused
