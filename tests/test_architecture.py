@@ -9,8 +9,8 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "novelview"
 
-# Every part may import itself, errors, files, config, random and allocator, and what is listed.
-BASE = {"errors", "files", "config", "random", "allocator", "safe_pickle"}
+# Every part may import itself, errors, files, config, random, allocator and progress, and what is listed.
+BASE = {"errors", "files", "config", "random", "allocator", "safe_pickle", "progress"}
 ALLOWED = {
     "geometry": set(),
     "rendering": {"geometry"},

@@ -105,6 +105,20 @@ def test_a_run_is_scored_on_held_out_views_only(
     assert report["test_views"] == len(held_out)
 
 
+def test_a_terminal_shows_one_bar_at_a_time(
+    capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # Makes a terminal of any stream.
+    words = ["--preset", "tiny", "--recipe.steps", "2", "--out", str(tmp_path / "run")]
+    assert main(["train", "grid", "--data", str(capture), *words]) == 0
+    shown = capsys.readouterr().err
+    assert "training" in shown
+    assert "held-out psnr" in shown
+    assert "scoring" not in shown
+    assert main(["eval", str(tmp_path / "run"), "--no-baselines"]) == 0
+    assert "scoring" in capsys.readouterr().err
+
+
 def test_data_info_prints_and_draws(
     capture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,6 +116,21 @@ def test_the_method_sees_training_views_only_and_one_camera_at_a_time() -> None:
     assert method.training
 
 
+def test_a_terminal_is_shown_progress_and_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(off_by(0.1), scene())
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # Makes a terminal of any stream.
+    evaluate(off_by(0.1), scene())
+    out, shown = capsys.readouterr()
+    assert out == ""
+    assert "scoring" in shown
+    assert f"{3 * (1 + len(BASELINES))}/{3 * (1 + len(BASELINES))}" in re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    evaluate(off_by(0.1), scene(), quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_state_that_is_given_is_used() -> None:
     method = off_by(0.0)
     report = evaluate(method, scene(), "state", baselines=False, views=["z"], name="memory")

@@ -96,7 +96,7 @@ def _first_look(scene: Scene, path: Path, start: float, console: Console) -> Eva
         if not shown:
             console.print(f"first picture after {time.perf_counter() - start:.0f} s: {path}")
             shown = True
-        report = evaluate(method, scene, baselines=False, views=scene.test.names[:3])
+        report = evaluate(method, scene, baselines=False, views=scene.test.names[:3], quiet=True)
         return {"held-out psnr": report.mean.psnr}
 
     return look

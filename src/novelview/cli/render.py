@@ -17,13 +17,13 @@ from novelview.cameras.camera_file import read_cameras
 from novelview.cameras.cameras import Cameras
 from novelview.cli.options import Positional, parse
 from novelview.cli.runs import open_run_scene
-from novelview.cli.show import track
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError, MethodError
 from novelview.export.colours import colourise_depth, depth_range
 from novelview.export.frames import write_frame
 from novelview.export.video import write_video
 from novelview.methods.method import Method
+from novelview.progress import track
 from novelview.training.run import load_method
 from novelview.types import Frames
 

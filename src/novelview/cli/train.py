@@ -122,7 +122,8 @@ def watch(scene: Scene) -> Evaluate | None:
     names = scene.test.names[::step][:_WATCHED_VIEWS]
 
     def score(method: Method, step: int) -> dict[str, float]:
-        report = evaluate(method, scene, baselines=False, views=names)
+        # A terminal has room for one bar, which is the training's.
+        report = evaluate(method, scene, baselines=False, views=names, quiet=True)
         return {"held-out psnr": report.mean.psnr}
 
     return score

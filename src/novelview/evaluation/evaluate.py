@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
+from rich.console import Console
 from torch import Tensor
 
 from novelview.data.scene import Scene
@@ -23,6 +24,7 @@ from novelview.evaluation.report import Report
 from novelview.evaluation.results import Contender, Row
 from novelview.export.frames import write_frame
 from novelview.methods.method import Method
+from novelview.progress import progress_bar
 from novelview.types import Frames, Views
 
 Renderer = Callable[[int], Frames]
@@ -40,8 +42,11 @@ def evaluate(
     on: Literal["test", "train"] = "test",
     region: Region = "image",
     lpips: LPIPS | None = None,
+    quiet: bool = False,
 ) -> Report:
     """Render views whose photographs are known and measure the difference; one view at a time is in memory.
+
+    A progress bar is shown where standard error is a terminal.
 
     Args:
         method: a trained method.
@@ -55,6 +60,7 @@ def evaluate(
             and a baseline is not given the view it has to show.
         region: score the whole image, or only the foreground of the scene's masks.
         lpips: perceptual network; None: LPIPS is not measured.
+        quiet: show no progress.
 
     Raises:
         ConfigError: the scene holds out no view, or an option does not fit it.
@@ -73,7 +79,7 @@ def evaluate(
         device = next((parameter.device for parameter in method.parameters()), torch.device("cpu"))
         renderers: dict[str, Renderer] = {name: lambda i: method.render(state, scored.cameras[i].to(device))}
         renderers |= {each: partial(_baseline, each, scene, scored, on) for each in chosen}
-        rows, truth = _score_all(renderers, scored, pictures, region, lpips)
+        rows, truth = _score_all(renderers, scored, pictures, region, lpips, quiet)
     return Report(
         scene=scene.name,
         method=name,
@@ -132,22 +138,26 @@ def _score_all(
     pictures: _Pictures,
     region: Region,
     lpips: LPIPS | None,
+    quiet: bool,
 ) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
     """Rows of every contender, and the files of the photographs."""
     rows: dict[str, list[Row]] = {name: [] for name in renderers}
     truth = []
-    for i in range(len(scored)):
-        photograph = scored.image(i)
-        file = pictures.keep(photograph, "photograph", i)
-        truth += [file] if file else []
-        for contender, (name, render) in enumerate(renderers.items()):
-            start = time.perf_counter()
-            frames = _finished(render(i))
-            seconds = time.perf_counter() - start
-            _check(frames, photograph, name, scored.names[i])
-            scores = _scores(frames, scored, i, photograph, region, lpips)
-            file = pictures.keep(frames.rgb[0], f"{contender}-{name}", i)
-            rows[name].append(Row(scored.names[i], scores, seconds, file))
+    with progress_bar(Console(stderr=True, quiet=quiet)) as bar:
+        task = bar.add_task("scoring", total=len(scored) * len(renderers))
+        for i in range(len(scored)):
+            photograph = scored.image(i)
+            file = pictures.keep(photograph, "photograph", i)
+            truth += [file] if file else []
+            for contender, (name, render) in enumerate(renderers.items()):
+                start = time.perf_counter()
+                frames = _finished(render(i))
+                seconds = time.perf_counter() - start
+                _check(frames, photograph, name, scored.names[i])
+                scores = _scores(frames, scored, i, photograph, region, lpips)
+                file = pictures.keep(frames.rgb[0], f"{contender}-{name}", i)
+                rows[name].append(Row(scored.names[i], scores, seconds, file))
+                bar.advance(task)
     return rows, tuple(truth)
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 from torch import Tensor
 
 from novelview.errors import ConfigError, MissingDependencyError
 from novelview.files import atomic_write_text, output_errors
+from novelview.progress import progress_bar
 
 METRICS_FILE = "metrics.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -73,7 +74,8 @@ class Log:
         self._metrics: IO[str] | None = None
         self._board = _open_tensorboard(folder, start) if tensorboard else None
         self._console = Console(stderr=True, quiet=quiet)
-        self._bar = _progress_bar(self._console) if self._console.is_terminal and not quiet else None
+        bar = progress_bar(self._console, TextColumn("{task.fields[figures]}"), transient=False)
+        self._bar = None if bar.disable else bar
         if folder is not None:
             truncate_metrics(folder / METRICS_FILE, start)
             with output_errors(folder / METRICS_FILE):
@@ -155,18 +157,6 @@ def _finite(values: Any) -> Any:
     if isinstance(values, dict):
         return {name: _finite(value) for name, value in values.items()}
     return None if isinstance(values, float) and not math.isfinite(values) else values
-
-
-def _progress_bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-        console=console,
-        refresh_per_second=4,
-    )
 
 
 def _open_tensorboard(folder: Path | None, start: int) -> Any:
