@@ -100,6 +100,9 @@ def overfit(spec: MethodSpec, method: Method, batch: RayBatch | Sample) -> list[
         optimizer.zero_grad()
         loss = method.loss(batch, step, draws(step)).total
         loss.backward()
+        assert method.idle_parameters or all(
+            p.grad is not None for p in method.parameters() if p.requires_grad
+        )
         optimizer.step()
         losses.append(float(loss.detach()))
     return losses

@@ -38,6 +38,7 @@ class FakeMethod(Method):
         self.first = nn.Linear(6, config.width)
         self.last = nn.Linear(config.width, 3)
         self.spare = nn.Parameter(torch.ones(3)) if config.unused else None
+        self.idle_parameters = config.unused
         self.register_buffer("calls", torch.zeros(()))
 
     def condition(self, views: Views) -> None:

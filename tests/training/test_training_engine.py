@@ -116,6 +116,18 @@ def test_steps_that_are_not_finite_are_skipped_and_counted(tmp_path: Path) -> No
     assert [line["skipped"] for line in metrics] == [2, 2, 3]
 
 
+def test_several_processes_refuse_parameters_that_rest_undeclared(monkeypatch: pytest.MonkeyPatch) -> None:
+    method, accelerator = fresh(FakeConfig(unused=True)), make_accelerator("cpu")
+    monkeypatch.setattr(type(accelerator), "num_processes", 2)
+    learner = Learner(method, FakeSampler(RECIPE.batch, 0), RECIPE, accelerator, 0)
+    learner.update(1)
+    method.idle_parameters = False
+    learner.update(2)
+    with pytest.raises(MethodError, match=r"Step 3 leaves the parameter 'spare'") as caught:
+        learner.update(3)
+    assert "idle_parameters" in str(caught.value.cure)
+
+
 def test_large_gradients_are_skipped() -> None:
     recipe = replace(RECIPE, skip_norm=1e-9)
     start = dict(fresh().named_parameters())

@@ -24,8 +24,8 @@ CONFIG = FakeConfig(grow_at=(25, 70), unused=True)
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
-def start(folder: Path, recipe: Recipe, *launcher: str) -> subprocess.Popen[str]:
-    arguments = [str(folder), json.dumps(to_json(recipe)), json.dumps(to_json(CONFIG))]
+def start(folder: Path, recipe: Recipe, *launcher: str, config: FakeConfig = CONFIG) -> subprocess.Popen[str]:
+    arguments = [str(folder), json.dumps(to_json(recipe)), json.dumps(to_json(config))]
     command = [sys.executable, *launcher, CHILD, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -82,9 +82,10 @@ def test_two_processes_are_one_training(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_stop_together(tmp_path: Path) -> None:
     recipe = replace(RECIPE, steps=1_000_000)
-    process = start(tmp_path / "run", recipe, *TORCHRUN)
+    process = start(tmp_path / "run", recipe, *TORCHRUN, config=FakeConfig())
     wait_for_checkpoint(tmp_path / "run", 20, process)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     stopped = read_checkpoint(tmp_path / "run").progress.step
     assert output.count(f"stopped after {stopped}\n") == 2, output
+    assert "find_unused_parameters" not in output, "nothing rests here, so nothing is searched for"

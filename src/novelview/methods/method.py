@@ -62,7 +62,13 @@ class Method(nn.Module, ABC):
 
     A method works in scene coordinates. Per-scene methods keep the scene in their parameters, so their
     ``condition`` returns what little else they need; feed-forward methods keep it in the returned state.
+
+    Attributes:
+        idle_parameters: whether some steps leave some parameters without a gradient. Several processes then look for
+            these in every step, which costs time; otherwise they refuse such a step.
     """
+
+    idle_parameters: bool = False
 
     @abstractmethod
     def condition(self, views: Views) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType
+from accelerate.utils import DistributedType
 
 from novelview.data.samplers import Sampler
 from novelview.errors import ConfigError
@@ -59,8 +59,6 @@ def make_accelerator(device: str | None = None) -> Accelerator:
     Raises:
         ConfigError: the device is not there, or the launcher asks for something other than data parallelism.
     """
-    # Unused parameters are the rule in coarse-to-fine methods, and without this flag they hang all processes.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     # Several processes find each other on a CPU only where accelerate is told that it is one.
     cpu = device == "cpu" or (device is None and not torch.accelerator.is_available())
     started = int(os.environ.get("WORLD_SIZE", "1"))
@@ -69,7 +67,7 @@ def make_accelerator(device: str | None = None) -> Accelerator:
         AcceleratorState._reset_state(reset_partial_state=True)
     try:
         # Precision belongs to the recipe, and accelerate's own would be fixed for the life of the process.
-        accelerator = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[unused])
+        accelerator = Accelerator(cpu=cpu, mixed_precision="no")
     except ValueError as error:
         raise ConfigError(f"Cannot train on {device or 'this machine'}", why=str(error)) from error
     if device is not None and accelerator.device.type != device:

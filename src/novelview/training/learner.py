@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from novelview.data.samplers import Sampler
@@ -116,7 +117,8 @@ class Learner:
             self.average.load(checkpoint.average or {}, checkpoint.progress.updates)
 
     def _wrap(self) -> None:
-        autocast = _DTYPES[self._recipe.precision]
+        autocast, idle = _DTYPES[self._recipe.precision], self.method.idle_parameters
+        self._accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=idle)
         self._module = self._accelerator.prepare_model(_LossModule(self.method, autocast))
 
     def _backward(self, step: int) -> dict[str, Tensor]:
@@ -136,7 +138,19 @@ class Learner:
                 self._scaler.scale(total / pieces).backward()
             for name, value in {"loss": total.detach(), **parts}.items():
                 sums[name] = sums[name] + value if name in sums else value
+        if self._accelerator.num_processes > 1 and not self.method.idle_parameters:
+            self._refuse_idle(step)
         return {name: value / pieces for name, value in sums.items()} if pieces > 1 else sums
+
+    def _refuse_idle(self, step: int) -> None:
+        """Say which parameter has no gradient, before torch waits for it in the next step."""
+        for name, parameter in self.method.named_parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                raise MethodError(
+                    f"Step {step} leaves the parameter {name!r} without a gradient",
+                    why="several processes average the gradients of all parameters in every step",
+                    cure="set idle_parameters = True in the method, or train with one process",
+                )
 
     def _acceptable(self, norm: float, step: int) -> bool:
         limit = self._recipe.skip_norm if self._recipe.skip_norm is not None else math.inf
