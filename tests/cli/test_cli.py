@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,6 +18,7 @@ from novelview.cli.main import VERBS, main
 from novelview.cli.train import _find_method, _names_run
 from novelview.data.open import open_scene
 from novelview.data.procedural import write_capture
+from novelview.training import Interrupted
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,21 @@ def test_training_leaves_a_run_that_python_can_load(trained: Path, capture: Path
     assert frames.rgb.shape == (len(scene.test), 24, 24, 3)
     record = json.loads((trained / "run.json").read_text())
     assert (record["method"], record["recipe"]["steps"]) == ("grid", 30)
+
+
+@pytest.mark.parametrize("end", [None, signal.SIGTERM])
+def test_the_end_of_a_training_leaves_the_group_of_processes(
+    capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int | None
+) -> None:
+    def fit(*_: Any, out: Path, **__: Any) -> None:
+        if end is not None:
+            raise Interrupted(end, 1, 2, out)
+
+    monkeypatch.setattr("novelview.cli.train.fit", fit)
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    words = ["--data", str(capture), "--out", str(tmp_path)]
+    assert main(["train", "nerf", *words]) == (0 if end is None else 128 + end)
+    assert not torch.distributed.is_initialized()
 
 
 def test_a_finished_run_can_be_resumed_by_its_name_alone(trained: Path) -> None:

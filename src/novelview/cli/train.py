@@ -18,7 +18,7 @@ from novelview.evaluation.evaluate import evaluate
 from novelview.methods.discovery import discover, find
 from novelview.methods.method import Method, MethodSpec, Preset
 from novelview.methods.recipe import Recipe
-from novelview.training import Evaluate, Interrupted, Rhythm, fit, open_run
+from novelview.training import Evaluate, Interrupted, Rhythm, fit, leave_processes, open_run
 
 # Enough held-out views for a curve; the report of `novelview eval` uses all of them.
 _WATCHED_VIEWS = 3
@@ -67,11 +67,15 @@ def run(arguments: Sequence[str]) -> int:
     """Parse and run the verb; an interrupted training exits with 128 plus the signal's number."""
     try:
         if _names_run(arguments):
-            return _go_on(parse(_Resume, arguments, "train"))
-        return _start(_parse(arguments))
+            status = _go_on(parse(_Resume, arguments, "train"))
+        else:
+            status = _start(_parse(arguments))
     except Interrupted as stop:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(stop), markup=False)
-        return 128 + stop.signal
+        status = 128 + stop.signal
+    # Not after other errors, which may have struck this process alone.
+    leave_processes()
+    return status
 
 
 def _start(options: Any) -> int:

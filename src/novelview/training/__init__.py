@@ -1,6 +1,6 @@
 """Training: one loop for all methods, its checkpoints and its run folders."""
 
-from novelview.training.engine import Evaluate, Rhythm, make_accelerator, train
+from novelview.training.engine import Evaluate, Rhythm, leave_processes, make_accelerator, train
 from novelview.training.folder import RunInfo, open_run
 from novelview.training.interrupts import Interrupted, resume_command
 from novelview.training.run import check_scene, fit, load_method
@@ -12,6 +12,7 @@ __all__ = [
     "RunInfo",
     "check_scene",
     "fit",
+    "leave_processes",
     "load_method",
     "make_accelerator",
     "open_run",

@@ -90,6 +90,15 @@ def make_accelerator(device: str | None = None) -> Accelerator:
     return accelerator
 
 
+def leave_processes() -> None:
+    """Leave the group of processes that :func:`make_accelerator` joined, if any, for good; all of them must do so.
+
+    A process that fails alone must not: it would wait here for others, which wait for it in the training.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def train(
     method: Method,
     sampler: Sampler,
