@@ -155,7 +155,7 @@ def test_poses_with_few_decimals_become_rigid(tmp_path: Path) -> None:
     write_cameras(tmp_path / "path.json", some_cameras(), fps=25.0)
     values = json.loads((tmp_path / "path.json").read_text())
     for view in values["camera_path"]:
-        view["camera_to_world"] = [round(x, 4) for x in view["camera_to_world"]]
+        view["camera_to_world"] = [round(x, 3) for x in view["camera_to_world"]]
     found, _ = read_cameras(saved(tmp_path, values))
     unity = found.rotations.mT @ found.rotations
     torch.testing.assert_close(unity, torch.eye(3).expand(4, 3, 3), rtol=0, atol=1e-6)

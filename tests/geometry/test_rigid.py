@@ -170,7 +170,7 @@ def test_is_rigid_refuses() -> None:
     bad[3, 0, 1] = 0.01  # shear
     bad[4, 0, 3] = torch.inf
     bad[5, 1, 1] = torch.nan
-    assert is_rigid(bad).tolist() == [True, False, False, False, False, False]
+    assert is_rigid(bad, 1e-3).tolist() == [True, False, False, False, False, False]
 
 
 UP = (0.0, 0.0, 1.0)

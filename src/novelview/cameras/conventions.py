@@ -41,20 +41,24 @@ def to_colmap(camera_to_world: Float[Tensor, "n 3 4"]) -> tuple[Float[Tensor, "n
     return matrix_to_quaternion(world_to_camera[:, :, :3]), world_to_camera[:, :, 3]
 
 
+def from_llff_axes(camera_to_world: Float[Tensor, "n 3 4"]) -> Float[Tensor, "n 3 4"]:
+    """Poses of cameras with axes down, right, back: LLFF."""
+    down, right, back, centre = camera_to_world.unbind(dim=-1)
+    return torch.stack([right, down, -back, centre], dim=-1)
+
+
 def from_llff(poses: Float[Tensor, "n 3 5"]) -> Cameras:
     """Cameras out of LLFF's 3x5 matrices: camera-to-world axes down, right, back, centre; height, width, focal.
 
     Raises:
         CameraError: the sizes differ or are not whole numbers of pixels.
     """
-    down, right, back, centre, _ = poses.unbind(dim=-1)
     height, width, focal = poses[:, :, 4].unbind(dim=-1)
     sizes = torch.stack([width, height], dim=-1)
     if not len(poses) or not bool(((sizes == sizes[0]) & (sizes >= 1) & (sizes == sizes.round())).all()):
         raise CameraError("These LLFF poses have no common image size", why=f"sizes {sizes[:8].tolist()}")
     intrinsics = torch.stack([focal, focal, width / 2, height / 2], dim=-1)
-    pose = torch.stack([right, down, -back, centre], dim=-1)
-    return Cameras.pinhole(pose, intrinsics, int(width[0]), int(height[0]))
+    return Cameras.pinhole(from_llff_axes(poses[:, :, :4]), intrinsics, int(width[0]), int(height[0]))
 
 
 def to_llff(cameras: Cameras) -> Float[Tensor, "n 3 5"]:

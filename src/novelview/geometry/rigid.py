@@ -127,7 +127,7 @@ def nearest_rotation(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]
     return (u * signs[..., None, :]) @ vt
 
 
-def is_rigid(pose: Float[Tensor, "*b 3 4"], tolerance: float = 1e-3) -> Bool[Tensor, "*b"]:
+def is_rigid(pose: Float[Tensor, "*b 3 4"], tolerance: float) -> Bool[Tensor, "*b"]:
     """Whether the pose is finite and its left block a proper rotation, up to ``tolerance`` in R^T R."""
     rotation = pose[..., :3]
     drift = (rotation.mT @ rotation - torch.eye(3, dtype=pose.dtype, device=pose.device)).abs().amax((-2, -1))

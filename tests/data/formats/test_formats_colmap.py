@@ -187,7 +187,7 @@ def test_names_with_spaces_and_folders(tmp_path: Path) -> None:
         ("1 PINHOLE 8 6 10 10 4 3", "1 1 0 0 0 0 0 0 2 a.png\n", "camera of a.png is missing"),
         ("1 PINHOLE 8 6 10 10 4 3", "1 2 0 0 0 0 0 0 1 a.png\n", "not a unit quaternion"),
         ("1 PINHOLE 8 6 10 10 4 3", "1 nan 0 0 0 0 0 0 1 a.png\n", "not a unit quaternion"),
-        ("1 PINHOLE 8 6 10 10 4 3", "1 1 0 0 0 0 inf 0 1 a.png\n", "not a rigid motion"),
+        ("1 PINHOLE 8 6 10 10 4 3", "1 1 0 0 0 0 inf 0 1 a.png\n", "not finite"),
         ("1 PINHOLE 8 6 10 10 4 3", "1 1 0 0 0 0\n", "Cannot read a COLMAP model"),
         ("1 PINHOLE 8 6 10 10 4 3", "1 1 0 0 0 0 0 0 1 a.png\n1 2 99999999999999999999\n", "COLMAP model"),
         ("1 PINHOLE 8 6 10 10 4 3", "1 1 0 0 0 0 0 0 1 ../../a.png\n", "leads out of the capture's folder"),

@@ -177,6 +177,7 @@ def test_unknown_keys_are_noted_and_known_ones_are_not(transforms: Make) -> None
         ("fl_x", -3.0, "camera of view '0.png' is impossible"),
         ("w", 8.5, "must be a whole number of pixels"),
         ("h", 0, "camera of view '0.png' is impossible"),
+        ("w", 10**30, "camera of view '0.png' is impossible"),
         ("frames", {"a": 1}, "'frames' must be a list"),
         ("frames", [7], r"'frames\[0\]' must be an object"),
         ("frames", [], "no posed view"),

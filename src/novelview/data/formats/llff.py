@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from novelview.cameras.conventions import from_llff_axes
 from novelview.data.capture import Capture, ImageFiles
 from novelview.data.decode import read_header
 from novelview.data.formats.paths import Folder, photographs
@@ -41,17 +42,19 @@ class LlffReader(Reader):
         """
         root = path.parent if path.is_file() else path
         rows = _read_rows(root / _FILE)
-        poses, bounds = rows[:, :15].reshape(-1, 3, 5), rows[:, 15:]
-        files, size, note = _matching_images(root, poses[0, :2, 4], len(rows))
+        matrices, bounds = rows[:, :15].reshape(-1, 3, 5), rows[:, 15:]
+        poses = from_llff_axes(torch.from_numpy(matrices[:, :, :4])).numpy()
+        files, (w, h), note = _matching_images(root, matrices[0, :2, 4], len(rows))
         views = []
-        for file, pose, (near, far) in zip(files, poses, bounds.tolist(), strict=True):
-            (height, width, focal), (w, h) = pose[:, 4].tolist(), size
+        for file, pose, stated, (near, far) in zip(
+            files, poses, matrices[:, :, 4].tolist(), bounds.tolist(), strict=True
+        ):
+            height, width, focal = stated
             view = PosedView(
                 files=ImageFiles(file),
-                # Columns down, right, back.
-                camera_to_world=np.stack([pose[:, 1], pose[:, 0], -pose[:, 2], pose[:, 3]], axis=1),
+                camera_to_world=pose,
                 intrinsics=(focal * w / width, focal * h / height, w / 2, h / 2),
-                size=size,
+                size=(w, h),
                 near_far=depth_range(near, far, file.name, root / _FILE),
             )
             views.append(view)

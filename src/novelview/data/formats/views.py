@@ -5,21 +5,19 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
-from novelview.cameras.cameras import Cameras
+from novelview.cameras.cameras import LONGEST_SIDE, Cameras
 from novelview.data.capture import Capture, ImageFiles
 from novelview.data.formats.paths import listed
-from novelview.errors import DataError
+from novelview.errors import CameraError, DataError
 from novelview.geometry.lenses import Lens
 
-DRIFT = 1e-2  # Largest entry of R^T R - 1 that still passes for rounding.
-_LARGEST_SIDE = 1_000_000
 _LARGEST_NUMBER = 1e12  # Squares of larger numbers leave the range of float32 soon.
 _FLOAT32_STEP = 2.0**-23
 
@@ -63,27 +61,18 @@ def assemble(
     Views are named by their image files, relative to the deepest folder that holds them all.
 
     Raises:
-        DataError: there is no view; a pose is not rigid; a camera is impossible; an image is listed twice.
+        DataError: there is no view; a pose is not rigid or a camera otherwise impossible; an image is listed twice.
     """
     if not views:
         raise DataError("There is no posed view", where=path, cure="check that the capture lists photographs")
     names = _names(path, views)
-    poses = np.stack([rigid(v.camera_to_world, name, path) for v, name in zip(views, names, strict=True)])
-    for view, name in zip(views, names, strict=True):
-        _check_camera(view, name, path)
+    cameras = _cameras(path, views, names)
     partition, overlap = _disjoint(partition)
     near_far = [v.near_far for v in views if v.near_far is not None]
-    lenses = [Lens.PINHOLE if v.lens == Lens.OPENCV and not any(v.distortion) else v.lens for v in views]
     return Capture(
         path=path,
         format=format,
-        cameras=Cameras(
-            camera_to_world=torch.from_numpy(poses).float(),
-            intrinsics=torch.tensor([v.intrinsics for v in views], dtype=torch.float32),
-            sizes=torch.tensor([v.size for v in views]),
-            lens=torch.tensor([int(lens) for lens in lenses]),
-            distortion=torch.tensor([v.distortion for v in views], dtype=torch.float32),
-        ),
+        cameras=cameras,
         names=names,
         files=tuple(v.files for v in views),
         near_far=torch.tensor(near_far, dtype=torch.float32) if len(near_far) == len(views) else None,
@@ -91,34 +80,8 @@ def assemble(
         box=None if box is None else _checked_box(box, path),
         partition=partition,
         background=background,
-        notes=(*notes, *overlap, *_pose_notes(poses)),
+        notes=(*notes, *overlap, *_centre_notes(np.stack([v.camera_to_world[:, 3] for v in views]))),
     )
-
-
-def rigid(pose: Float64[np.ndarray, "3 4"], name: str, path: Path) -> Float64[np.ndarray, "3 4"]:
-    """The rigid motion nearest to a pose that is rigid up to rounding (polar decomposition).
-
-    Raises:
-        DataError: the pose is not finite, scaled, sheared or mirrored.
-    """
-    rotation = pose[:, :3]
-    why = None
-    if not bool((np.abs(pose) < _LARGEST_NUMBER).all()):
-        why = "it holds numbers that are not finite or absurdly large"
-    elif float(np.abs(rotation.T @ rotation - np.eye(3)).max()) > DRIFT:
-        lengths = ", ".join(f"{length:.4g}" for length in np.linalg.norm(rotation, axis=0))
-        why = f"its axes have lengths {lengths} or are not at right angles"
-    elif np.linalg.det(rotation) < 0:
-        why = "it mirrors the world: its axes are left-handed"
-    if why is not None:
-        raise DataError(
-            f"The pose of view {name!r} is not a rigid motion",
-            where=path,
-            why=why,
-            cure="write rotation and translation only, camera to world; undo scales and axis swaps first",
-        )
-    u, _, vt = np.linalg.svd(rotation)
-    return np.concatenate([u @ vt, pose[:, 3:]], axis=1)
 
 
 def missing_images_note(missing: list[str], total: int, path: Path) -> str:
@@ -179,24 +142,28 @@ def _disjoint(
     return {**partition, "train": tuple(i for i in train if i not in held_out)}, [note]
 
 
-def _check_camera(view: PosedView, name: str, path: Path) -> None:
-    fx, fy, cx, cy = view.intrinsics
-    why = None
-    if not all(1 <= side <= _LARGEST_SIDE for side in view.size):
-        why = f"its image size is {view.size[0]}x{view.size[1]}"
-    elif not (1e-6 < fx < _LARGEST_NUMBER and 1e-6 < fy < _LARGEST_NUMBER):
-        why = f"its focal lengths are {fx:g} and {fy:g}"
-    elif not (abs(cx) < _LARGEST_NUMBER and abs(cy) < _LARGEST_NUMBER):
-        why = f"its principal point is ({cx:g}, {cy:g})"
-    elif not all(abs(k) < _LARGEST_NUMBER for k in view.distortion):
-        why = "its lens coefficients are not finite or absurdly large"
-    if why is not None:
+def _cameras(path: Path, views: Sequence[PosedView], names: Sequence[str]) -> Cameras:
+    """Proven cameras of the views; poses are made rigid before they lose digits."""
+    lenses = [Lens.PINHOLE if v.lens == Lens.OPENCV and not any(v.distortion) else v.lens for v in views]
+    # Whole numbers out of files may be too long for a tensor.
+    sizes = [[max(0, min(side, LONGEST_SIDE + 1)) for side in v.size] for v in views]
+    cameras = Cameras(
+        camera_to_world=torch.from_numpy(np.stack([v.camera_to_world for v in views])),
+        intrinsics=torch.tensor([v.intrinsics for v in views], dtype=torch.float32),
+        sizes=torch.tensor(sizes),
+        lens=torch.tensor([int(lens) for lens in lenses]),
+        distortion=torch.tensor([v.distortion for v in views], dtype=torch.float32),
+    )
+    try:
+        cameras = cameras.validated(names)
+    except CameraError as error:
         raise DataError(
-            f"The camera of view {name!r} is impossible",
+            f"The camera of view {str(error.where)!r} is impossible",
             where=path,
-            why=why,
-            cure="image size and focal lengths are in pixels and positive",
-        )
+            why=error.why,
+            cure=error.cure,
+        ) from error
+    return replace(cameras, camera_to_world=cameras.camera_to_world.float())
 
 
 def _finite_points(points: Float64[np.ndarray, "p 3"]) -> Float[torch.Tensor, "q 3"] | None:
@@ -215,10 +182,9 @@ def _checked_box(box: Float64[np.ndarray, "2 3"], path: Path) -> Float[torch.Ten
     return torch.from_numpy(box).float()
 
 
-def _pose_notes(poses: Float64[np.ndarray, "n 3 4"]) -> list[str]:
-    if len(poses) == 1:
+def _centre_notes(centres: Float64[np.ndarray, "n 3"]) -> list[str]:
+    if len(centres) == 1:
         return ["There is a single view: most methods need more."]
-    centres = poses[:, :, 3]
     spread = float(np.linalg.norm(centres - centres.mean(axis=0), axis=1).max())
     # A camera position that 32 bits can only place to a thousandth of the capture's size is visibly wrong.
     if float(np.abs(centres).max()) * _FLOAT32_STEP > 1e-3 * spread > 0:

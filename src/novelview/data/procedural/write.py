@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from novelview.cameras.conventions import to_opengl
 from novelview.data.procedural.scenes import make_scene
 from novelview.data.scene import Scene
 from novelview.errors import OutputError
@@ -76,8 +77,7 @@ def _document(scene: Scene, frames: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _write_views(folder: Path, views: Views, part: str, background: torch.Tensor) -> list[dict[str, Any]]:
-    opengl = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
-    frames = []
+    frames, poses = [], to_opengl(views.cameras.camera_to_world)
     for i in range(len(views)):
         name = f"{part}_{i:04d}.png"
         frame: dict[str, Any] = {"file_path": f"images/{name}", "depth_file_path": f"depth/{name}"}
@@ -89,8 +89,8 @@ def _write_views(folder: Path, views: Views, part: str, background: torch.Tensor
             _save(folder / "masks" / name, _bytes(views.mask(i)))
         _save(folder / "images" / name, _bytes(image))
         pose = torch.eye(4)
-        pose[:3] = views.cameras.camera_to_world[i]
-        frame["transform_matrix"] = (pose @ opengl).tolist()
+        pose[:3] = poses[i]
+        frame["transform_matrix"] = pose.tolist()
         frames.append(frame)
     return frames
 
