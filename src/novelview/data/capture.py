@@ -35,7 +35,10 @@ class Capture:
     Attributes:
         path: what the user named.
         format: which reader understood it.
-        cameras: in the input's own world frame and units, OpenCV axes, sizes of the images as they are on disk.
+        cameras: in the input's own world frame and units, OpenCV axes. Sizes, and the intrinsics that belong to them,
+            are those that the format states, which need not be the sizes of the image files:
+            :func:`~novelview.data.fitting.fit_images` makes them fit. Where the format states none, and in LLFF,
+            which keeps smaller copies under the same poses, they are the sizes of the image files.
         names: unique.
         files: one entry per view.
         near_far: depth range per view, where the format states it.

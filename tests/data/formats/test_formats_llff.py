@@ -20,6 +20,7 @@ from novelview.errors import DataError
 def test_focal_length_belongs_to_the_images_that_are_there(llff: Path) -> None:
     # The file says 16x12 and focal length 20, the images are half that size.
     capture = read_capture(llff)
+    assert capture.cameras.sizes.tolist() == [[8, 6]] * 4
     assert capture.cameras.intrinsics[0].tolist() == [10, 10, 4, 3]
     assert capture.near_far is not None
     assert capture.near_far.tolist() == [[1 + i, 9] for i in range(4)]

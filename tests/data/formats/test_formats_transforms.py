@@ -42,6 +42,11 @@ def test_intrinsics_are_shared_and_overridden_per_frame(transforms: Make) -> Non
     assert cameras.sizes.tolist() == [[8, 6], [16, 12], [8, 6], [8, 6]]
 
 
+def test_sizes_are_those_stated_and_else_those_of_the_images(transforms: Make) -> None:
+    assert read(transforms, w=80, h=60).cameras.sizes.tolist() == [[80, 60]] * 4
+    assert read(transforms, w=None, h=None).cameras.sizes.tolist() == [[8, 6]] * 4
+
+
 def test_fields_of_view_size_of_the_image_and_centre_fill_in(transforms: Make) -> None:
     gone = dict.fromkeys(("fl_x", "fl_y", "w", "h", "cx", "cy"))
     fx, fy, cx, cy = read(transforms, **gone, camera_angle_x=math.pi / 2).cameras.intrinsics[0].tolist()
