@@ -46,7 +46,7 @@ def test_distortion_is_the_double_sum(generator: torch.Generator) -> None:
 
 
 def test_total_variation_visits_every_slice(generator: torch.Generator) -> None:
-    table = torch.randn(2, 9, 4, 5, generator=generator).requires_grad_()
+    table = torch.randn(9, 4, 5, 2, generator=generator).requires_grad_()
     assert float(total_variation(torch.ones_like(table), 0, 4)) == 0
     visited = torch.zeros_like(table)
     for step in range(40):

@@ -17,7 +17,7 @@ class GridConfig:
     """Nodes per axis of the finest density grid (the cube root of their number, where the axes differ)."""
     colour_resolution: int = 64
     """The same for the colour grid."""
-    stages: int = 3
+    stages: int = 4
     """Resolutions passed through while training; each has twice the nodes per axis of the one before."""
     grow_until: float = 0.3
     """Share of the training after which the finest resolution is reached."""
@@ -33,13 +33,13 @@ class GridConfig:
     """Share of the samples that is spread evenly, whatever the coarse copy says."""
     initial_density: float = 0.01
     """Density everywhere at first: roughly the share of light that a cell stops."""
-    colour_rate: float = 0.3
+    colour_rate: float = 0.05
     """Learning rate of colours in parts of that of densities."""
-    distortion: float = 1e-3
+    distortion: float = 1e-2
     """Weight of the loss that pulls the density along a ray together."""
-    smooth_density: float = 1e-2
+    smooth_density: float = 5e-4
     """Weight of the total variation of the density grid (before its activation)."""
-    smooth_colour: float = 1e-2
+    smooth_colour: float = 0.1
     """Weight of the total variation of the colour grid."""
     mask_loss: float = 1.0
     """Weight of the squared difference between opacity and mask, where the masks cut out an object."""
@@ -63,27 +63,27 @@ class GridConfig:
 PRESETS = {
     "fast": Preset(
         GridConfig(resolution=64, colour_resolution=64, stages=2, grow_until=0.08),
-        Recipe(steps=1000, batch=4096, learning_rate=0.1),
+        Recipe(steps=1000, batch=4096, learning_rate=0.4),
         "about two minutes on two CPU cores, for images of some 100 pixels",
     ),
     "default": Preset(
         GridConfig(resolution=96),
-        Recipe(steps=2500, batch=4096, learning_rate=0.1),
+        Recipe(steps=2500, batch=4096, learning_rate=0.4),
         "about five minutes on two CPU cores, for images of some 100 pixels",
     ),
     "high": Preset(
         GridConfig(resolution=128, colour_resolution=96),
-        Recipe(steps=4000, batch=4096, learning_rate=0.1),
+        Recipe(steps=4000, batch=4096, learning_rate=0.4),
         "about ten minutes on two CPU cores, for images of a few hundred pixels",
     ),
     "gpu": Preset(
         GridConfig(resolution=256, colour_resolution=160, stages=4, coarse_samples=128, samples=64),
-        Recipe(steps=15_000, batch=16_384, learning_rate=0.1),
+        Recipe(steps=15_000, batch=16_384, learning_rate=0.4),
         "minutes on one GPU, for full-size photographs; not yet measured",
     ),
     "tiny": Preset(
         GridConfig(resolution=32, colour_resolution=16, stages=2, coarse_samples=24, samples=12),
-        Recipe(steps=100, batch=512, learning_rate=0.1),
+        Recipe(steps=100, batch=512, learning_rate=0.4),
         "for tests: seconds on a CPU, coarse results",
     ),
 }

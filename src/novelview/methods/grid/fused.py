@@ -6,6 +6,8 @@ back, gradient tables of its own, so that the result depends on the number of th
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +24,21 @@ from novelview.methods.grid.reference import LEAST_LIGHT, LEAST_WEIGHT
 
 # More threads would each add a gradient table as large as the grid.
 MOST_THREADS = 4
+# Fewer are not worth a thread of their own.
+LEAST_RAYS = 256
 # Without the flags that assume there are neither NaNs nor infinities: a diverged training must be seen.
 _MATHS = {"contract", "reassoc", "nsz", "arcp", "afn"}
-_compiled = njit(nogil=True, cache=True, fastmath=_MATHS, error_model="numpy")
-_inlined = njit(inline="always", fastmath=_MATHS, error_model="numpy")
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    # Checks of types that tests wrap around every function are not for the compiler.
+    plain = inspect.unwrap(function)
+    return njit(nogil=True, cache=True, fastmath=_MATHS, error_model="numpy", **options)(plain)
+
+
+def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    return _compiled(function, inline="always")
+
 
 Composite = tuple[Tensor, Tensor]
 
@@ -84,37 +97,28 @@ class _Composite(torch.autograd.Function):
         density, colour = ctx.saved_tensors[:2]
         inputs = [_array(each) for each in ctx.saved_tensors]
         into = [_array(each) for each in gradients]
-        parts = []
 
-        def part(first: int, last: int) -> None:
+        def part(first: int, last: int) -> tuple[Tensor, Tensor]:
             tables = torch.zeros_like(density), torch.zeros_like(colour)
-            parts.append((first, *tables))
             _backward(*inputs, *into, *(_array(table) for table in tables), first, last)
+            return tables
 
-        _in_parts(len(into[0]), part)
-        parts.sort(key=lambda each: each[0])
-        (_, by_density, by_colour), *others = parts
-        for _, more_density, more_colour in others:
+        (by_density, by_colour), *others = _in_parts(len(into[0]), part)
+        for more_density, more_colour in others:
             by_density.add_(more_density)
             by_colour.add_(more_colour)
         return by_density, by_colour, None, None, None, None, None
 
 
-def _in_parts(rays: int, kernel: Callable[..., None], *arguments: Any) -> None:
-    """Run a kernel on parts of the rays, one part a thread."""
-    threads = max(1, min(torch.get_num_threads(), MOST_THREADS, rays // 256))
-    edges = [rays * i // threads for i in range(threads + 1)]
-    if threads == 1:
-        kernel(*arguments, 0, rays)
-        return
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [
-            pool.submit(kernel, *arguments, first, last)
-            for first, last in zip(edges[1:-1], edges[2:], strict=True)
-        ]
-        kernel(*arguments, 0, edges[1])
-        for other in others:
-            other.result()
+def _in_parts(rays: int, kernel: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """Run a kernel on parts of the rays, a thread each, and return what it returned for them."""
+    threads = max(1, min(torch.get_num_threads(), MOST_THREADS, rays // LEAST_RAYS))
+    first, *others = itertools.pairwise(rays * i // threads for i in range(threads + 1))
+    if not others:
+        return [kernel(*arguments, *first)]
+    with ThreadPoolExecutor(len(others)) as pool:
+        running = [pool.submit(kernel, *arguments, *part) for part in others]
+        return [kernel(*arguments, *first), *(each.result() for each in running)]
 
 
 def _array(tensor: Tensor) -> np.ndarray:

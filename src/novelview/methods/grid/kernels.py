@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from functools import cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from novelview.methods.grid import reference
 from novelview.methods.grid.lookup import Coordinates
 
 
+@runtime_checkable
 class Kernels(Protocol):
     """What :mod:`novelview.methods.grid.reference` and :mod:`novelview.methods.grid.fused` offer."""
 

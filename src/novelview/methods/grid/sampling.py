@@ -30,8 +30,8 @@ def importance_shares(
     bins = weights.shape[-1]
     total = weights.sum(dim=-1, keepdim=True)
     pdf = torch.addcmul(torch.full_like(total, floor / bins), weights, (1 - floor) / total.clamp(min=1e-6))
+    pdf = pdf / pdf.sum(dim=-1, keepdim=True)
     cdf = torch.cumsum(pdf, dim=-1)
-    cdf = cdf / cdf[:, -1:]
     u = (torch.arange(count, device=weights.device) + jitter) / count
     index = torch.searchsorted(cdf, u.contiguous(), right=True).clamp_(max=bins - 1)
     upper, width = cdf.gather(-1, index), pdf.gather(-1, index)
