@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
@@ -27,12 +27,14 @@ from novelview.types import Bounds, Frames, RayBatch, Sample, Views
 
 # Where a scene has no background, this is what remains of rays that nothing stops.
 GREY = (0.5, 0.5, 0.5)
-# On a CPU the temporaries of a chunk should stay in its cache; a GPU wants more work at once.
-RAYS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
+# A GPU wants more work at once than a CPU, whose caches should hold what is worked on.
+RAYS_AT_ONCE = {"cpu": 8192, "cuda": 65536}
 REFRESH_STEPS = 16
 # The gradient of a slab costs as much as one of the whole grid: rarely, and with more weight, is faster.
 VARIATION_STEPS = 2
 SLABS = 8
+# Blocks per axis by which rays are sorted: a row of blocks should fit a cache.
+BLOCKS = 32
 # Rays on which the coarse copy of the density stops less light see the background alone.
 LEAST_OPACITY = 1e-3
 # Optical thickness of the whole unit cube at density 1: a cell of a grid of 100 nodes per axis then has 1.
@@ -71,8 +73,9 @@ class Grid(Method):
         channels = 3 * (config.degree + 1) ** 2
         self.field = GridField(*self._shapes(), channels, config.initial_density)
 
-    def condition(self, views: Views) -> None:
-        """Nothing: the scene is in the parameters."""
+    def condition(self, views: Views) -> Tensor:
+        """The coarse copy of the density; all else is in the parameters."""
+        return self.field.pooled()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [
@@ -121,16 +124,15 @@ class Grid(Method):
         return Loss(total, parts)
 
     @torch.no_grad()
-    def render(self, state: None, cameras: Cameras) -> Frames:
+    def render(self, state: Tensor, cameras: Cameras) -> Frames:
         width, height = cameras.common_size
-        coarse = self.field.pooled()
-        at_once = RAYS_AT_ONCE.get(coarse.device.type, RAYS_AT_ONCE["cuda"])
-        half = torch.full((at_once, 1), 0.5, device=coarse.device)
+        at_once = RAYS_AT_ONCE.get(state.device.type, RAYS_AT_ONCE["cuda"])
+        half = torch.full((at_once, 1), 0.5, device=state.device)
         frames = []
         for i in range(len(cameras)):
-            rays = cameras[i].rays().reshape(-1).to(coarse.device)
+            rays = cameras[i].rays().reshape(-1).to(state.device)
             chunks = [rays[start : start + at_once] for start in range(0, len(rays), at_once)]
-            looks = [self(chunk, coarse, half[: len(chunk)]) for chunk in chunks]
+            looks = [self(chunk, state, half[: len(chunk)]) for chunk in chunks]
             parts = [
                 torch.cat(
                     [each.rgb.clamp(0, 1), each.depth[:, None], each.opacity.clamp(0, 1)[:, None]], dim=-1
@@ -161,6 +163,10 @@ class Grid(Method):
         )
         # Most rays of an object scene pass beside the object and cost next to nothing.
         seen = torch.nonzero(found > LEAST_OPACITY)[:, 0]
+        if self.training:
+            seen = seen[
+                self._neighbours(rays[seen], edges_between(near, far, shares, warp.logarithmic)[seen])
+            ]
         shares = shares[seen]
         edges = edges_between(near[seen], far[seen], shares, warp.logarithmic)
         position, length, middle = self._between(rays[seen], edges)
@@ -183,6 +189,14 @@ class Grid(Method):
         middle = (edges[:, 1:] + edges[:, :-1]) / 2
         position, speed = self.warp.points(rays, middle)
         return position, edges.diff(dim=-1) * speed * THICKNESS, middle
+
+    def _neighbours(self, rays: Rays, edges: Float[Tensor, "r e"]) -> Int[Tensor, " r"]:
+        """An order in which rays that look at the same place follow each other, and find its nodes in the cache."""
+        median = edges.shape[1] // 2
+        block = torch.zeros(len(rays), dtype=torch.long, device=edges.device)
+        for axis in self.warp.points(rays, edges[:, median : median + 1])[0]:
+            block = block * BLOCKS + (axis[:, 0] * BLOCKS).long()
+        return block.argsort(stable=True)
 
     def _shapes(self) -> tuple[Shape, Shape]:
         """Nodes of the density and the colour grid along each axis at the present stage."""
