@@ -183,7 +183,7 @@ class Grid(Method):
         return Look(pixels[:, :3] + self.background, pixels[:, 4], pixels[:, 3], weights, shares)
 
     def _between(
-        self, rays: Rays, edges: Float[Tensor, "r s+1"]
+        self, rays: Rays, edges: Float[Tensor, "r edges"]
     ) -> tuple[Coordinates, Float[Tensor, "r s"], Float[Tensor, "r s"]]:
         """Positions of the middles of intervals along rays, optical lengths of these at density 1, and depths."""
         middle = (edges[:, 1:] + edges[:, :-1]) / 2
