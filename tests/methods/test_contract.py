@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,13 @@ from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.config import from_json, to_json
+from novelview.data.samplers import Sampler
 from novelview.data.scene import Scene
 from novelview.methods.discovery import discover
 from novelview.methods.method import Method, MethodSpec
 from novelview.random import Draws, generator_for
+from novelview.training import Rhythm, make_accelerator, train
+from novelview.training.checkpoint import read_checkpoint
 from novelview.types import Bounds, RayBatch, Sample, Views
 
 METHODS = discover()
@@ -199,6 +203,38 @@ def test_one_seed_gives_one_result(spec: MethodSpec) -> None:
     scene = ball_scene(spec)
     runs = [overfit(spec, fresh(spec, scene), batch_of(spec, scene))[:10] for _ in range(2)]
     assert runs[0] == runs[1]
+
+
+class Failing(Sampler):
+    """Another sampler's batches, up to a step."""
+
+    def __init__(self, sampler: Sampler, last: int) -> None:
+        self._sampler, self._last = sampler, last
+
+    def batch(self, step: int, index: int = 0, count: int = 1) -> RayBatch | Sample:
+        if step == self._last:
+            raise RuntimeError
+        return self._sampler.batch(step, index, count)
+
+
+@pytest.mark.parametrize("crash", [9, 17])
+def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
+    spec: MethodSpec, crash: int, tmp_path: Path
+) -> None:
+    scene, preset = ball_scene(spec), spec.presets["tiny"]
+    recipe = replace(preset.recipe, steps=24, ema=0.9)
+    rhythm, accelerator = Rhythm(save=8), make_accelerator("cpu")
+    options: dict[str, Any] = {"rhythm": rhythm, "accelerator": accelerator, "quiet": True}
+    sampler = spec.sampler(scene, preset.config, recipe, 0)
+    train(fresh(spec, scene), sampler, recipe, tmp_path / "straight", **options)
+    with pytest.raises(RuntimeError):
+        train(fresh(spec, scene), Failing(sampler, crash), recipe, tmp_path / "crashed", **options)
+    train(fresh(spec, scene), sampler, recipe, tmp_path / "crashed", **options)
+    one, other = (read_checkpoint(tmp_path / name) for name in ("straight", "crashed"))
+    for part in ("model", "optimizer", "average"):
+        first, second = getattr(one, part), getattr(other, part)
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_batch_costs_the_mean_of_its_halves(spec: MethodSpec) -> None:
