@@ -113,6 +113,21 @@ def test_no_rays_are_no_trouble(generator: torch.Generator) -> None:
             assert not gradient.any()
 
 
+def test_places_that_are_not_numbers_stay_inside_the_tables(generator: torch.Generator) -> None:
+    density, colour = a_field(generator)
+    (x, y, z), length = some_rays(300, 5, generator)
+    x, y = torch.full_like(x, torch.nan), torch.full_like(y, torch.inf)
+    covered, shares = fused.guide(
+        density.detach().exp(), (x, y, z), length, 0.3, 9, torch.rand(300, 1, generator=generator)
+    )
+    assert bool(covered.isfinite().all())
+    assert bool(shares.isfinite().all())
+    at_face, _ = fused.composite(density, colour, SHIFT, (torch.zeros_like(x), torch.ones_like(y), z), length)
+    total, weights = fused.composite(density, colour, SHIFT, (x, y, z), length)
+    torch.testing.assert_close(total, at_face)
+    (total.sum() + weights.sum()).backward()
+
+
 def test_the_fast_path_is_taken_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernels_for(torch.zeros(1)) is fused
     assert kernels_for(torch.zeros(1, dtype=torch.float64)) is reference

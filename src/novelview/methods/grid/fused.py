@@ -128,7 +128,8 @@ def _array(tensor: Tensor) -> np.ndarray:
 @_inlined
 def _cell(place, count, one):  # type: ignore[no-untyped-def]
     """Lower node and share of the way to the next one, for a place in [0, 1] on an axis of ``count`` nodes."""
-    scaled = min(max(place, one - one), one) * (one * (count - 1))
+    # Comparisons that NaN fails: it must not become an index.
+    scaled = (min(place, one) if place > 0 else one - one) * (one * (count - 1))
     lower = min(int(scaled), count - 2)
     return lower, scaled - one * lower
 
