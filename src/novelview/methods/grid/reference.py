@@ -1,6 +1,6 @@
 """What happens along rays, in plain torch: where to look, and what is seen there.
 
-:mod:`novelview.methods.grid.fused` does the same, several times faster, on a CPU.
+:mod:`novelview.methods.grid.fused` does the same, about twice as fast, on a CPU.
 """
 
 from __future__ import annotations
