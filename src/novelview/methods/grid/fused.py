@@ -40,9 +40,6 @@ def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function, inline="always")
 
 
-Composite = tuple[Tensor, Tensor]
-
-
 def guide(
     coarse: Float[Tensor, "x y z"],
     position: Coordinates,
@@ -50,7 +47,7 @@ def guide(
     even_share: float,
     count: int,
     jitter: Float[Tensor, "r 1"],
-) -> Composite:
+) -> tuple[Tensor, Tensor]:
     """See :func:`novelview.methods.grid.reference.guide`."""
     covered, shares = length.new_empty(len(length)), length.new_empty(len(length), count)
     arrays = [_array(axis) for axis in position]
@@ -67,7 +64,7 @@ def composite(
     shift: float,
     position: Coordinates,
     length: Float[Tensor, "r s"],
-) -> Composite:
+) -> tuple[Tensor, Tensor]:
     """See :func:`novelview.methods.grid.reference.composite`."""
     total, weights = _Composite.apply(density, colour, shift, *position, length)
     return total, weights
@@ -84,7 +81,7 @@ class _Composite(torch.autograd.Function):
         y: Tensor,
         z: Tensor,
         length: Tensor,
-    ) -> Composite:
+    ) -> tuple[Tensor, Tensor]:
         total = length.new_zeros(len(length), colour.shape[-1])
         weights, steepness = torch.zeros_like(length), torch.zeros_like(length)
         inputs = [_array(each) for each in (density, colour, x, y, z, length)]

@@ -163,12 +163,11 @@ class Grid(Method):
         )
         # Most rays of an object scene pass beside the object and cost next to nothing.
         seen = torch.nonzero(found > LEAST_OPACITY)[:, 0]
+        edges = edges_between(near[seen], far[seen], shares[seen], warp.logarithmic)
         if self.training:
-            seen = seen[
-                self._neighbours(rays[seen], edges_between(near, far, shares, warp.logarithmic)[seen])
-            ]
+            order = self._neighbours(rays[seen], edges)
+            seen, edges = seen[order], edges[order]
         shares = shares[seen]
-        edges = edges_between(near[seen], far[seen], shares, warp.logarithmic)
         position, length, middle = self._between(rays[seen], edges)
         field = self.field
         # Colour is linear in its coefficients, so these can be composited first.
