@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "novelview"
 
 # Every part may import itself, errors, files, config, random, allocator and progress, and what is listed.
-BASE = {"errors", "files", "config", "random", "allocator", "safe_pickle", "progress"}
+BASE = {"errors", "fields", "files", "config", "random", "allocator", "safe_pickle", "progress"}
 ALLOWED = {
     "geometry": set(),
     "rendering": {"geometry"},

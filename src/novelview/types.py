@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -172,6 +172,7 @@ class RayBatch:
         rays: in scene coordinates; ``t`` is depth along z of the ray's camera.
         rgb: colour of the pixel, [0, 1].
         view: which training view each ray comes from.
+        views: how many views rays are drawn from.
         mask: foreground coverage of the pixel, where the scene has masks.
         depth: depth along z, 0 where unknown, where the scene has depths.
     """
@@ -179,6 +180,7 @@ class RayBatch:
     rays: Rays
     rgb: Float[Tensor, "r 3"]
     view: Int[Tensor, " r"]
+    views: int
     mask: Float[Tensor, " r"] | None = None
     depth: Float[Tensor, " r"] | None = None
 
@@ -190,6 +192,7 @@ class RayBatch:
             rays=self.rays[index],
             rgb=self.rgb[index],
             view=self.view[index],
+            views=self.views,
             mask=None if self.mask is None else self.mask[index],
             depth=None if self.depth is None else self.depth[index],
         )
@@ -199,6 +202,7 @@ class RayBatch:
             rays=self.rays.to(device),
             rgb=self.rgb.to(device),
             view=self.view.to(device),
+            views=self.views,
             mask=None if self.mask is None else self.mask.to(device),
             depth=None if self.depth is None else self.depth.to(device),
         )
@@ -243,7 +247,10 @@ class FrontView:
     Attributes:
         pose: camera-to-world of the mean camera, three rows of four.
         half_size: half width and half height of its image at depth 1.
+        REACH: all that the cameras see is inside an image that is so much larger.
     """
+
+    REACH: ClassVar[float] = 1.5
 
     pose: tuple[tuple[float, ...], ...]
     half_size: tuple[float, float]

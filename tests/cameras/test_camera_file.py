@@ -188,10 +188,10 @@ WRONG_PATHS = [
     (("camera_path",), [], r"'camera_path' must be a list of at least one"),
     (("camera_path",), ..., "holds no cameras"),
     (("camera_path",), 3, "'camera_path' must be a list"),
-    (("camera_path", 1), None, "'camera_path' must be a list"),
+    (("camera_path", 1), None, r"'camera_path\[1\]' must be an object"),
     (("camera_path", 1, "fov"), ..., r"'camera_path\[1\].fov' must be"),
     (("camera_path", 1, "fov"), 180, r"'camera_path\[1\].fov' must be a number between 0 and 180"),
-    (("camera_path", 1, "fov"), "60", r"the file has '60'"),
+    (("camera_path", 1, "fov"), "60", r"the file has a value of type str, '60'"),
     (("camera_path", 1, "fov"), math.nan, r"fov' must be a number"),
     (("camera_path", 1, "fov"), 1e400, r"fov' must be a number"),
     (("camera_path", 1, "camera_to_world"), ..., "camera_to_world' must be a matrix"),
@@ -227,7 +227,7 @@ WRONG_LISTS = [
     (("fl_x",), -700, "fl_x' must be a number between 0"),
     (("camera_model",), "ORTHOPHOTO", "camera_model' must be one of SIMPLE_PINHOLE"),
     (("camera_model",), ["OPENCV"], "camera_model' must be one of SIMPLE_PINHOLE"),
-    (("frames", 0, "k1"), "much", "k1' must be a number"),
+    (("frames", 0, "k1"), "much", "k1' must be a finite number"),
     (("w",), ..., "w' must be a whole number"),
     (("frames", 1, "cx"), 1e9, "principal point"),
 ]
@@ -253,7 +253,7 @@ def test_files_that_are_no_camera_files(tmp_path: Path, text: str) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary.json").write_bytes(bytes(range(256)))
     for path in (tmp_path / "missing.json", tmp_path, tmp_path / "binary.json"):
-        with pytest.raises(CameraError, match="Cannot read cameras"):
+        with pytest.raises(CameraError, match=r"Cannot read this file|not valid JSON"):
             read_cameras(path)
 
 

@@ -95,7 +95,7 @@ class FakeSampler(Sampler):
         mine = numbers[index * rows : (index + 1) * rows]
         rgb = 0.5 + 0.5 * torch.sin(3 * mine[:, :3] + mine[:, 3:])
         view = torch.zeros(rows, dtype=torch.long)
-        return RayBatch(Rays(mine[:, :3], mine[:, 3:]), rgb, view)
+        return RayBatch(Rays(mine[:, :3], mine[:, 3:]), rgb, view, views=1)
 
 
 def fake_sampler(scene: Scene, config: FakeConfig, recipe: Recipe, seed: int) -> FakeSampler:

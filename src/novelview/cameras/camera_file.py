@@ -6,9 +6,8 @@ scene. Sources: docs.nerf.studio, "Camera paths" and "Data conventions".
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ import torch
 from novelview.cameras.cameras import LONGEST_SIDE, Cameras
 from novelview.cameras.conventions import focal_from_fov, fov_from_focal, from_opengl, to_opengl
 from novelview.errors import CameraError
+from novelview.fields import Fields, read_json_object
 from novelview.files import atomic_write_json
 from novelview.geometry.lenses import COEFFICIENTS, NAMES, Lens
 
-_CURE = "correct the file, or write it again with the program that made it"
 _LENSES = {
     **dict.fromkeys(("SIMPLE_PINHOLE", "PINHOLE"), Lens.PINHOLE),
     **dict.fromkeys(("SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"), Lens.OPENCV),
@@ -46,11 +45,11 @@ def read_cameras(
         CameraError: the file cannot be read, or holds no camera that makes sense.
     """
     path = Path(path)
-    data = _read_object(path)
+    data = read_json_object(path, CameraError)
     if data.values.get("camera_path") is not None:
         parts = _camera_path(data, default_size)
     elif data.values.get("frames") is not None:
-        parts = [_frame(frame, default_size) for frame in data.objects("frames")]
+        parts = [_frame(frame, default_size) for frame in _entries(data, "frames")]
     elif data.values.get("transform_matrix") is not None:
         parts = [_frame(data, default_size)]
     else:
@@ -88,84 +87,41 @@ def write_cameras(path: str | Path, cameras: Cameras, fps: float | None = None) 
     atomic_write_json(path, values)
 
 
-@dataclass(frozen=True)
-class _Object:
-    """A JSON object read with suspicion; what it lacks is looked up in ``outer``."""
-
-    values: dict[str, Any]
-    path: Path
-    label: str = ""
-    outer: _Object | None = None
-
-    def get(self, key: str) -> Any:
-        value = self.values.get(key)
-        return self.outer.get(key) if value is None and self.outer else value
-
-    def number(self, key: str, above: float = -1e12, below: float = 1e12) -> float | None:
-        """A number between two others, None when absent."""
-        value = self.get(key)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < below:
-            raise self.wrong(key, f"a number between {above:g} and {below:g}")
-        return float(value)
-
-    def size(self, keys: tuple[str, str]) -> tuple[int, int] | None:
-        """Width and height in pixels; None when both are absent."""
-        sides = [self.number(key, 0.0, LONGEST_SIDE + 1.0) for key in keys]
-        if sides == [None, None]:
-            return None
-        for key, side in zip(keys, sides, strict=True):
-            if side is None or side != int(side):
-                raise self.wrong(key, "a whole number of pixels, for width and height")
-        return int(sides[0] or 0), int(sides[1] or 0)
-
-    def pose(self, key: str) -> list[float]:
-        """Three or four rows of four numbers as one list of 12, nested or not."""
-        value = self.get(key)
-        rows = value if isinstance(value, list) else []
-        flat = [entry for row in rows for entry in (row if isinstance(row, list) else [row])]
-        numeric = all(isinstance(entry, int | float) and not isinstance(entry, bool) for entry in flat)
-        if not numeric or len(flat) not in (12, 16) or not all(abs(entry) < 1e12 for entry in flat):
-            raise self.wrong(key, "a matrix of 4x4 numbers, row by row")
-        numbers = [float(entry) for entry in flat]
-        if (
-            len(numbers) == 16
-            and max(abs(a - b) for a, b in zip(numbers[12:], (0, 0, 0, 1), strict=True)) > 1e-6
-        ):
-            raise self.wrong(key, "a matrix whose last row is 0 0 0 1: written row by row")
-        return numbers[:12]
-
-    def objects(self, key: str) -> list[_Object]:
-        """The objects of a list that has at least one."""
-        value = self.get(key)
-        if not isinstance(value, list) or not value or not all(isinstance(entry, dict) for entry in value):
-            raise self.wrong(key, "a list of at least one object")
-        return [_Object(entry, self.path, f"{key}[{i}]", self) for i, entry in enumerate(value)]
-
-    def wrong(self, key: str, expected: str) -> CameraError:
-        """The error for a value that is not what it should be."""
-        value, name = self.get(key), f"{self.label}.{key}" if self.label else key
-        found = "nothing" if value is None else repr(value)[:60]
-        return CameraError(
-            f"{name!r} must be {expected}", where=self.path, why=f"the file has {found}", cure=_CURE
-        )
+def _size(data: Fields, keys: tuple[str, str]) -> tuple[int, int] | None:
+    """Width and height in pixels; None when both are absent."""
+    sides = [data.number(key, 0.0, LONGEST_SIDE + 1.0) for key in keys]
+    if sides == [None, None]:
+        return None
+    for key, side in zip(keys, sides, strict=True):
+        if side is None or side != int(side):
+            raise data.wrong(key, side, "a whole number of pixels, for width and height")
+    return int(sides[0] or 0), int(sides[1] or 0)
 
 
-def _read_object(path: Path) -> _Object:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise CameraError(
-            "Cannot read cameras", where=path, why=why, cure="name a JSON file of cameras"
-        ) from error
-    if not isinstance(values, dict):
-        raise CameraError("This file does not hold a JSON object", where=path, cure=_CURE)
-    return _Object(values, path)
+def _pose(data: Fields, key: str) -> list[float]:
+    """Three or four rows of four numbers as one list of 12, nested or not."""
+    value = data.get(key)
+    rows = value if isinstance(value, list) else []
+    flat = [entry for row in rows for entry in (row if isinstance(row, list) else [row])]
+    numeric = all(isinstance(entry, int | float) and not isinstance(entry, bool) for entry in flat)
+    if not numeric or len(flat) not in (12, 16) or not all(abs(entry) < 1e12 for entry in flat):
+        raise data.wrong(key, value, "a matrix of 4x4 numbers, row by row")
+    numbers = [float(entry) for entry in flat]
+    last = zip(numbers[12:], (0, 0, 0, 1), strict=False)
+    if any(abs(found - expected) > 1e-6 for found, expected in last):
+        raise data.wrong(key, value, "a matrix whose last row is 0 0 0 1: written row by row")
+    return numbers[:12]
 
 
-def _camera_path(data: _Object, default_size: tuple[int, int] | None) -> list[Cameras]:
+def _entries(data: Fields, key: str) -> list[Fields]:
+    """The objects of a list that has at least one."""
+    entries = list(data.objects(key))
+    if not entries:
+        raise data.wrong(key, [], "a list of at least one object")
+    return entries
+
+
+def _camera_path(data: Fields, default_size: tuple[int, int] | None) -> list[Cameras]:
     kind = data.get("camera_type") or "perspective"
     if kind != "perspective":
         raise CameraError(
@@ -174,25 +130,25 @@ def _camera_path(data: _Object, default_size: tuple[int, int] | None) -> list[Ca
             why=f"'camera_type' is {repr(kind)[:60]}",
             cure="export the path with camera_type 'perspective'",
         )
-    size = data.size(("render_width", "render_height")) or default_size
+    size = _size(data, ("render_width", "render_height")) or default_size
     if size is None:
-        raise data.wrong("render_width", "the width of the images in pixels")
-    return [_keyframe(entry, size) for entry in data.objects("camera_path")]
+        raise data.wrong("render_width", None, "the width of the images in pixels")
+    return [_keyframe(entry, size) for entry in _entries(data, "camera_path")]
 
 
-def _keyframe(entry: _Object, size: tuple[int, int]) -> Cameras:
+def _keyframe(entry: Fields, size: tuple[int, int]) -> Cameras:
     fov = entry.number("fov", above=0.0, below=180.0)
     if fov is None:
-        raise entry.wrong("fov", "the vertical field of view in degrees")
+        raise entry.wrong("fov", None, "the vertical field of view in degrees")
     focal = focal_from_fov(math.radians(fov), size[1])
-    return _camera(entry.pose("camera_to_world"), (focal, focal, size[0] / 2, size[1] / 2), size)
+    return _camera(_pose(entry, "camera_to_world"), (focal, focal, size[0] / 2, size[1] / 2), size)
 
 
-def _frame(frame: _Object, default_size: tuple[int, int] | None) -> Cameras:
-    stated = frame.size(("w", "h"))
+def _frame(frame: Fields, default_size: tuple[int, int] | None) -> Cameras:
+    stated = _size(frame, ("w", "h"))
     size = stated or default_size
     if size is None:
-        raise frame.wrong("w", "the width of the image in pixels")
+        raise frame.wrong("w", None, "the width of the image in pixels")
     cx, cy = frame.number("cx"), frame.number("cy")
     in_pixels = [key for key in ("fl_x", "fl_y", "cx", "cy") if frame.get(key) is not None]
     if in_pixels and stated is None:
@@ -205,23 +161,23 @@ def _frame(frame: _Object, default_size: tuple[int, int] | None) -> Cameras:
     focal_x, focal_y = _focal(frame, "x", size[0]), _focal(frame, "y", size[1])
     fx, fy = focal_x or focal_y, focal_y or focal_x
     if fx is None or fy is None:
-        raise frame.wrong("fl_x", "the focal length in pixels (or give camera_angle_x in radians)")
+        raise frame.wrong("fl_x", None, "the focal length in pixels (or give camera_angle_x in radians)")
     middle = (size[0] / 2 if cx is None else cx, size[1] / 2 if cy is None else cy)
     lens, distortion = _lens(frame)
-    return _camera(frame.pose("transform_matrix"), (fx, fy, *middle), size, lens, distortion)
+    return _camera(_pose(frame, "transform_matrix"), (fx, fy, *middle), size, lens, distortion)
 
 
-def _focal(frame: _Object, axis: str, side: int) -> float | None:
+def _focal(frame: Fields, axis: str, side: int) -> float | None:
     focal = frame.number(f"fl_{axis}", above=0.0)
     angle = frame.number(f"camera_angle_{axis}", above=0.0, below=math.pi)
     return focal if focal is not None or angle is None else focal_from_fov(angle, side)
 
 
-def _lens(frame: _Object) -> tuple[Lens, list[float]]:
+def _lens(frame: Fields) -> tuple[Lens, list[float]]:
     name = frame.get("camera_model") or "OPENCV"
     lens = _LENSES.get(name) if isinstance(name, str) else None
     if lens is None:
-        raise frame.wrong("camera_model", f"one of {', '.join(_LENSES)}")
+        raise frame.wrong("camera_model", name, f"one of {', '.join(_LENSES)}")
     # Files of pinhole cameras still carry coefficients, and other programs obey them.
     lens = Lens.OPENCV if lens == Lens.PINHOLE else lens
     values = [frame.number(name) or 0.0 for name in NAMES[lens]]

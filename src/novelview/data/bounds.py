@@ -89,13 +89,13 @@ def depth_range(
 
 
 def looks_forward(cameras: Cameras, near: float) -> bool:
-    """Whether all rays run the same way and all cameras stand before everything, so that NDC makes sense."""
-    mean = cameras.forward.mean(dim=0)
-    mean = mean / mean.norm().clamp(min=1e-12)
-    half = (cameras.sizes / 2 / cameras.intrinsics[:, :2]).norm(dim=-1).atan()
-    widest = ((cameras.forward @ mean).clamp(-1, 1).acos() + half).max()
-    along = cameras.centres @ mean
-    return bool(widest < math.radians(65)) and bool(along.max() - along.min() < near)
+    """Whether all cameras stand before everything and the mean one, with a larger image, sees what all of them see."""
+    front = front_view(cameras)
+    pose, reach = torch.tensor(front.pose), FrontView.REACH * torch.tensor(front.half_size)
+    x, y, z = ((_frustum_points(cameras, near, math.inf) - pose[:, 3]) @ pose[:, :3]).unbind(-1)
+    inside = (x.abs() <= reach[0] * z) & (y.abs() <= reach[1] * z)
+    along = cameras.centres @ pose[:, 2]
+    return bool(inside.all()) and bool(along.max() - along.min() < near)
 
 
 def front_view(cameras: Cameras) -> FrontView:

@@ -86,7 +86,7 @@ class RaySampler(Sampler):
         view = slots[slot]
         x, y = self._lenses.usable(view, x, y)
         rgb, mask, depth = self._pixels.read(slot, y * self._cameras.sizes[view, 0] + x)
-        return RayBatch(self._rays(view, x, y), rgb, view, mask, depth)
+        return RayBatch(self._rays(view, x, y), rgb, view, len(self._cameras), mask, depth)
 
     def _draw(self, step: int, slots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Slot and pixel (x, y) of every ray of the global batch; ``slots`` holds the view in each slot."""

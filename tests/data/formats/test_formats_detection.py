@@ -109,5 +109,5 @@ def test_a_file_that_may_not_be_read(
 
     root = transforms()
     monkeypatch.setattr(Path, "read_text", refuse)
-    with pytest.raises(DataError, match=r"Cannot read the capture: .*transforms\.json\n.*Permission denied"):
+    with pytest.raises(DataError, match=r"Cannot read this file: .*transforms\.json\n.*Permission denied"):
         read_capture(root)

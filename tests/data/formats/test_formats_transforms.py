@@ -174,8 +174,8 @@ def test_unknown_keys_are_noted_and_known_ones_are_not(transforms: Make) -> None
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("fl_x", "ten", "'fl_x' must be a number"),
-        ("fl_x", True, "'fl_x' must be a number"),
+        ("fl_x", "ten", "'fl_x' must be a finite number"),
+        ("fl_x", True, "'fl_x' must be a finite number"),
         ("fl_x", 10**400, "'fl_x' must be a finite number"),
         ("fl_x", float("nan"), "'fl_x' must be a finite number"),
         ("fl_y", 0, "camera of view '0.png' is impossible"),

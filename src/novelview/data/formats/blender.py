@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from novelview.data.capture import Capture
-from novelview.data.formats.fields import read_json_object
 from novelview.data.formats.frames import read_frames
 from novelview.data.formats.paths import Folder
 from novelview.data.formats.reader import Reader
 from novelview.data.formats.views import PosedView, assemble
 from novelview.errors import DataError
+from novelview.fields import read_json_object
 
 NEAR_FAR = (2.0, 6.0)  # NeRF (ECCV 2020): cameras on a sphere of radius 4 around an object.
 _WHITE = (1.0, 1.0, 1.0)
@@ -45,7 +45,7 @@ class BlenderReader(Reader):
         for part, name in _PARTS.items():
             if not (root / name).is_file():
                 continue
-            frames = read_frames(read_json_object(root / name), folder, angle)
+            frames = read_frames(read_json_object(root / name, DataError), folder, angle)
             notes += list(frames.notes)
             # Some sets hand the same images out for validation and testing.
             for view in frames.views:
@@ -63,7 +63,7 @@ class BlenderReader(Reader):
 def _angle_of_data_set(root: Path) -> float | None:
     """The field of view that DONeRF's scenes keep in a file of its own."""
     file = root / "dataset_info.json"
-    return read_json_object(file).number("camera_angle_x") if file.is_file() else None
+    return read_json_object(file, DataError).number("camera_angle_x") if file.is_file() else None
 
 
 def _two_poses(image: Path, file: Path) -> DataError:

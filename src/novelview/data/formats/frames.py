@@ -6,7 +6,7 @@ Keys: docs.nerf.studio, "Data conventions"; instant-ngp, docs/nerf_dataset_tips.
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,11 @@ from jaxtyping import Float64
 
 from novelview.cameras.conventions import from_opengl
 from novelview.data.capture import ImageFiles
-from novelview.data.formats.fields import Fields
 from novelview.data.formats.intrinsics import CAMERA_KEYS, image_size, intrinsics_of, lens_of
 from novelview.data.formats.paths import Folder, listed
 from novelview.data.formats.views import PosedView, depth_range, missing_images_note
 from novelview.errors import DataError
+from novelview.fields import Fields
 
 DEPTH_UNIT = 1e-3  # nerfstudio's default: depth maps in millimetres of a world in metres.
 PARTITIONS = {"train": "train_filenames", "val": "val_filenames", "test": "test_filenames"}
@@ -100,7 +100,7 @@ def _view(
 ) -> PosedView:
     size = image_size(frame, image)
     lens, coefficients = lens_of(frame)
-    own = Fields(frame.values, frame.path, frame.label).get("near_far")
+    own = replace(frame, fallback=None).get("near_far")
     return PosedView(
         files=_files(frame, image, folder),
         camera_to_world=from_opengl(torch.from_numpy(_pose(frame))[None])[0].numpy(),
@@ -162,7 +162,7 @@ def _shared_ranges(data: Fields, count: int) -> list[tuple[float, float]] | None
 
 
 def _range(pair: object, where: Fields) -> tuple[float, float]:
-    matrix = Fields({"near_far": [pair]}, where.path, where.label).matrix("near_far")
+    matrix = replace(where, values={"near_far": [pair]}, fallback=None).matrix("near_far")
     if matrix is None or matrix.shape != (1, 2):
         raise where.wrong("near_far", pair, "two numbers")
     near, far = matrix[0].tolist()

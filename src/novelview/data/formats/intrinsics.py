@@ -8,8 +8,8 @@ from pathlib import Path
 from novelview.cameras.conventions import focal_from_fov
 from novelview.data.decode import read_header
 from novelview.data.formats.camera_models import camera_model, distortion
-from novelview.data.formats.fields import Fields
 from novelview.errors import DataError
+from novelview.fields import Fields
 from novelview.geometry.lenses import NAMES, Lens
 
 CAMERA_KEYS = {

@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from novelview.data.capture import Capture
-from novelview.data.formats.fields import Fields, read_json_object
 from novelview.data.formats.frames import PARTITIONS, normal_path, read_frames
 from novelview.data.formats.paths import Folder, listed
 from novelview.data.formats.ply import read_points
 from novelview.data.formats.reader import Reader
 from novelview.data.formats.views import assemble
+from novelview.errors import DataError
+from novelview.fields import Fields, read_json_object
 
 
 class TransformsReader(Reader):
@@ -32,7 +33,7 @@ class TransformsReader(Reader):
         Poses are taken as they are written: nerfstudio's ``applied_transform`` is noted, not undone.
         """
         file = _defining_file(path)
-        data, folder = read_json_object(file), Folder(file.parent)
+        data, folder = read_json_object(file, DataError), Folder(file.parent)
         frames = read_frames(data, folder)
         points, point_notes = _points(data, folder)
         return assemble(

@@ -33,6 +33,8 @@ REFRESH_STEPS = 16
 # The gradient of a slab costs as much as one of the whole grid: rarely, and with more weight, is faster.
 VARIATION_STEPS = 2
 SLABS = 8
+# Number of views at which total variation has the weight of the configuration.
+SMOOTH_VIEWS = 40
 # Blocks per axis by which rays are sorted: a row of blocks should fit a cache.
 BLOCKS = 32
 # Rays on which the coarse copy of the density stops less light see the background alone.
@@ -111,13 +113,14 @@ class Grid(Method):
         total = mse + config.distortion * spread
         parts = {"mse": mse.detach(), "distortion": spread.detach()}
         if step % VARIATION_STEPS == 0:
-            turn = step // VARIATION_STEPS
+            # The fewer views, the more the field must be told what it cannot see.
+            scarcity = VARIATION_STEPS * SMOOTH_VIEWS / batch.views
             for name, table, weight in (
-                ("density_variation", field.density, config.smooth_density),
-                ("colour_variation", field.colour, config.smooth_colour),
+                ("density_variation", field.density, scarcity * config.smooth_density),
+                ("colour_variation", field.colour, scarcity * config.smooth_colour),
             ):
-                variation = total_variation(table, turn, SLABS)
-                total, parts[name] = total + VARIATION_STEPS * weight * variation, variation.detach()
+                variation = total_variation(table, step // VARIATION_STEPS, SLABS)
+                total, parts[name] = total + weight * variation, variation.detach()
         if batch.mask is not None and not self.bounds.unbounded:
             mask = F.mse_loss(look.opacity, batch.mask)
             total, parts["mask"] = total + config.mask_loss * mask, mask.detach()

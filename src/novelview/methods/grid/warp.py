@@ -10,7 +10,7 @@ from torch import Tensor
 
 from novelview.geometry.rays import Rays
 from novelview.methods.grid.lookup import Coordinates
-from novelview.types import Bounds
+from novelview.types import Bounds, FrontView
 
 FARTHEST = 20.0  # What lies farther than so many times Bounds.far looks the same as if it lay there.
 
@@ -107,8 +107,7 @@ class FrontWarp(Warp):
     def __init__(self, bounds: Bounds) -> None:
         assert bounds.front is not None
         self._pose = torch.tensor(bounds.front.pose)
-        # Cameras beside the mean one see beyond its image, most of all nearby.
-        self._half = 1.5 * torch.tensor(bounds.front.half_size)
+        self._half = FrontView.REACH * torch.tensor(bounds.front.half_size)
         self._near, self._far = bounds.near, min(FARTHEST * bounds.far, 1e4 * bounds.near)
         self.shape = _shape(torch.cat([self._half, self._half.mean()[None]]))
 

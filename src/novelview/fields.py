@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,27 +12,29 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from novelview.data.formats.paths import readable
-from novelview.errors import DataError
+from novelview.errors import NovelviewError
 
 _CURE = "correct the file, or write it again with the program that made it"
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
 class Fields:
     """The fields of one JSON object.
 
-    Every getter gives None for a field that is absent or null, and raises ``DataError`` for one of another type.
+    Every getter gives None for a field that is absent or null, and raises ``error`` for one of another type.
 
     Attributes:
         values: the object.
         path: its file, for errors.
+        error: the kind of error for whoever reads this file.
         label: which part of the file it is, for errors; empty for the whole.
         fallback: where a field is looked up that ``values`` lacks.
     """
 
     values: dict[str, Any]
     path: Path
+    error: type[NovelviewError]
     label: str = ""
     fallback: Fields | None = None
 
@@ -41,10 +43,10 @@ class Fields:
         value = self.values.get(key)
         return self.fallback.get(key) if value is None and self.fallback else value
 
-    def number(self, key: str) -> float | None:
-        """A finite number."""
+    def number(self, key: str, above: float = -_LARGEST, below: float = _LARGEST) -> float | None:
+        """A finite number between two others."""
         value = self.get(key)
-        return None if value is None else self._number(key, value)
+        return None if value is None else self._number(key, value, above, below)
 
     def text(self, key: str) -> str | None:
         """A string."""
@@ -86,48 +88,47 @@ class Fields:
             label = f"{key}[{i}]"
             if not isinstance(entry, dict):
                 raise self.wrong(label, entry, "an object")
-            yield Fields(entry, self.path, label, self)
+            yield Fields(entry, self.path, self.error, label, self)
 
-    def wrong(self, key: str, value: Any, expected: str) -> DataError:
+    def wrong(self, key: str, value: Any, expected: str) -> NovelviewError:
         """The error for a field that is not what it should be."""
         if self.fallback and self.values.get(key) is None and self.fallback.get(key) is not None:
             return self.fallback.wrong(key, value, expected)
         name = f"{self.label}.{key}" if self.label else key
         found = "nothing" if value is None else f"a value of type {type(value).__name__}"
         if isinstance(value, str | int | float):
-            found += f", {readable(repr(value)[:60])}"
-        return DataError(
+            found += f", {repr(value)[:60]}"
+        return self.error(
             f"{name!r} must be {expected}", where=self.path, why=f"the file has {found}", cure=_CURE
         )
 
-    def _number(self, key: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.wrong(key, value, "a number")
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if not math.isfinite(number):
-            raise self.wrong(key, value, "a finite number")
-        return number
+    def _number(self, key: str, value: Any, above: float = -_LARGEST, below: float = _LARGEST) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < below:
+            bounded = (above, below) != (-_LARGEST, _LARGEST)
+            kind = f"a number between {above:g} and {below:g}" if bounded else "a finite number"
+            raise self.wrong(key, value, kind)
+        return float(value)
 
 
-def read_json_object(path: Path) -> Fields:
+def read_json_object(path: Path, error: type[NovelviewError]) -> Fields:
     """The object that a JSON file holds.
 
-    Raises:
-        DataError: the file cannot be read, is not JSON, or holds something else than an object.
+    Args:
+        path: JSON file.
+        error: raised where the file cannot be read, is not JSON, or holds something else than an object, and by the
+            fields that are not what they should be.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise DataError("This file is not valid JSON", where=path, why=why, cure=_CURE) from error
+    except (OSError, ValueError, RecursionError) as caught:
+        why = "it is nested too deeply" if isinstance(caught, RecursionError) else str(caught)
+        what = "Cannot read this file" if isinstance(caught, OSError) else "This file is not valid JSON"
+        raise error(what, where=path, why=why, cure=_CURE) from caught
     if not isinstance(values, dict):
-        raise DataError(
+        raise error(
             "This JSON file does not hold an object",
             where=path,
             why=f"its outermost value is of type {type(values).__name__}",
             cure=_CURE,
         )
-    return Fields(values, path)
+    return Fields(values, path, error)
