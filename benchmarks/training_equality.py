@@ -24,6 +24,7 @@ from torch import Tensor
 from novelview.data.procedural import make_scene
 from novelview.data.scene import Scene
 from novelview.files import atomic_write_text
+from novelview.geometry.rays import Rays
 from novelview.methods.discovery import find
 from novelview.methods.method import MethodSpec
 from novelview.methods.recipe import Recipe
@@ -38,7 +39,9 @@ HEAD = """# Equality of trainings, and the engine's overhead
 Made by `benchmarks/training_equality.py` on {machine}. Each method trains its "tiny" preset
 with averaged weights for {steps} steps on one procedural scene. "Largest difference" is over all weights,
 averaged weights and optimiser states at the end, divided by the largest magnitude in the same tensor; 0 means
-the same bits. The second row of a method is the yardstick for the third: one process that sums the same slices.
+the same bits. The second row of a method is the yardstick for the third: one process that sums the same slices. What
+differs there is the order of a sum, that is its rounding, which training then amplifies: the next rows tell
+the largest difference of the weights after one step and after all, in two precisions.
 
 | method | compared with one straight training | largest difference | mean difference |
 |---|---|---|---|
@@ -125,9 +128,15 @@ def _equality(name: str, scene: Scene, steps: int) -> list[str]:
             "batches cut in two slices": "sliced",
             "two processes (torchrun, gloo)": "shared",
         }
-        return [
+        equal = [
             f"| {name} | {text} | {_difference(root / f, root / 'straight')} |" for text, f in rows.items()
         ]
+    for dtype in (torch.float32, torch.float64):
+        whole, sliced = (_weights(spec, scene, recipe, slices, dtype) for slices in (1, 2))
+        for done in (1, steps):
+            found = _gap(sliced[done], whole[done])
+            equal.append(f"| {name} | in two slices, {str(dtype)[6:]}, after step {done} | {found} |")
+    return equal
 
 
 def _command(name: str, steps: int, folder: Path, launcher: list[str]) -> list[str]:
@@ -149,6 +158,10 @@ def _train_and_kill(name: str, steps: int, folder: Path) -> int:
 def _difference(folder: Path, reference: Path) -> str:
     ours, theirs = _tensors(folder), _tensors(reference)
     assert ours.keys() == theirs.keys()
+    return _gap(ours, theirs)
+
+
+def _gap(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> str:
     scaled = [
         (ours[key].double() - theirs[key].double()).abs() / theirs[key].double().abs().max().clamp(min=1e-30)
         for key in ours
@@ -162,6 +175,36 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
     found = read_checkpoint(folder)
     parts = {"model": found.model, "optimizer": found.optimizer, "average": found.average or {}}
     return {f"{part}/{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
+
+
+def _weights(
+    spec: MethodSpec, scene: Scene, recipe: Recipe, slices: int, dtype: torch.dtype
+) -> dict[int, dict[str, Tensor]]:
+    """The method's weights after the first and the last step of a loop without the engine."""
+    preset = spec.presets["tiny"]
+    torch.manual_seed(0)
+    method, sampler = spec.build(preset.config, scene.bounds), spec.sampler(scene, preset.config, recipe, 0)
+    method.to(dtype)
+    optimizer, found = build_optimizer(method.parameter_groups(), recipe), {}
+    for step in range(recipe.steps):
+        if method.advance(step, recipe.steps):
+            optimizer = build_optimizer(method.parameter_groups(), recipe)
+        for index in range(slices):
+            batch = sampler.batch(step, index, slices)
+            assert isinstance(batch, RayBatch)
+            draws = Draws(generator_for(0, "step", step), index, slices)
+            (method.loss(_cast(batch, dtype), step, draws).total / slices).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if step + 1 in (1, recipe.steps):
+            found[step + 1] = {name: each.detach().clone() for name, each in method.named_parameters()}
+    return found
+
+
+def _cast(batch: RayBatch, dtype: torch.dtype) -> RayBatch:
+    rays = Rays(batch.rays.origins.to(dtype), batch.rays.directions.to(dtype))
+    mask = None if batch.mask is None else batch.mask.to(dtype)
+    return replace(batch, rays=rays, rgb=batch.rgb.to(dtype), mask=mask)
 
 
 def _overhead(spec: MethodSpec, scene: Scene) -> str:

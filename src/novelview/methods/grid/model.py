@@ -179,7 +179,7 @@ class Grid(Method):
         covered = opacity(weights)
         beyond = self.background - 0.5
         rgb = (total * basis[seen, None]).sum(dim=-1) - covered[:, None] * beyond
-        empty = torch.zeros(len(found), 5, device=near.device)
+        empty = near.new_zeros(len(found), 5)
         pixels = torch.cat([rgb, mean_depth(weights, middle)[:, None], covered[:, None]], dim=-1)
         pixels = empty.index_copy(0, seen, pixels)
         return Look(pixels[:, :3] + self.background, pixels[:, 4], pixels[:, 3], weights, shares)
