@@ -103,11 +103,11 @@ def scores(method: Method, scene: Scene) -> Report:
     return evaluate(method, scene, name="grid", baselines=False, quiet=True)
 
 
-def measure(name: str, scene: Scene, preset: str, chosen: Preset, threads: int) -> str:
-    """One row: a training from scratch."""
+def measure(name: str, scene: Scene, preset: str, chosen: Preset, threads: int, device: str = "cpu") -> str:
+    """One row: a training from scratch. The rate of rays includes the way back from a GPU."""
     torch.set_num_threads(threads)
     recipe = chosen.recipe
-    method = METHOD.build(chosen.config, scene.bounds)
+    method = METHOD.build(chosen.config, scene.bounds).to(device)
     sampler = METHOD.sampler(scene, chosen.config, recipe, 0)
     curve = Curve(scene)
     train(

@@ -2,36 +2,46 @@
 
     python benchmarks/gpu/run.py [--data DATA] [--quick]
 
-Runs the tests marked ``gpu`` and stops where one fails. Then measures procedural views per second, and the grid's preset
-``gpu`` on the demo scene and, where DATA is the folder of captures, on fox at a quarter of its size: held-out PSNR
-against training time, and rays per second. Writes ``benchmarks/gpu/results.md`` after every row. ``--quick`` trains a
-hundredth of the steps, on whatever device there is, and writes nothing: it proves that the script works.
+Runs the tests marked ``gpu`` and stops where one fails. Then measures procedural views per second, and the grid's
+presets ``fast`` and ``gpu`` on the demo scene and, where DATA is the folder of captures, on fox at a quarter of its
+size: held-out PSNR against training time, and rays per second. Writes ``benchmarks/gpu/results.md`` after every row.
+``--quick`` trains a hundredth of the steps, on whatever device there is, and writes nothing: it proves that the script
+works.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-import tyro
+from novelview.allocator import tune_allocator
 
-from novelview.data.open import open_scene
-from novelview.data.procedural import FAMILIES, ProceduralStream, demo_scene
-from novelview.data.scene import Scene
-from novelview.errors import MethodError
-from novelview.evaluation.evaluate import evaluate
-from novelview.files import atomic_write_text
-from novelview.methods.grid import METHOD
-from novelview.training.engine import train
+tune_allocator()  # before torch
+
+import torch  # noqa: E402
+import tyro  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import grid_quality  # noqa: E402
+import procedural_speed  # noqa: E402
+from novelview.data.open import open_scene  # noqa: E402
+from novelview.data.procedural import FAMILIES, demo_scene  # noqa: E402
+from novelview.data.scene import Scene  # noqa: E402
+from novelview.errors import MethodError  # noqa: E402
+from novelview.files import atomic_write_text  # noqa: E402
+from novelview.methods.grid import METHOD  # noqa: E402
+
 RESULTS = Path(__file__).parent / "results.md"
+VIEWS = """| procedural family, 128x128 | views/s |
+|---|---|"""
+GRID = """
+| scene | views, size | preset | steps | training s | PSNR | SSIM | curve: s → PSNR | rays/s |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,8 @@ def main(options: Options) -> None:
         raise MethodError("There is no CUDA device here", cure="run on a machine with one, or try --quick")
     if device == "cuda":
         subprocess.run([sys.executable, "-m", "pytest", "-q", "-m", "gpu", str(ROOT / "tests")], check=True)
-    lines = [f"# On {_name(device)}, torch {torch.__version__}", ""]
+    name = torch.cuda.get_device_name() if device == "cuda" else "a CPU"
+    lines = [f"# On {name}, torch {torch.__version__}", ""]
     for line in measure(options, device):
         print(line, flush=True)
         lines.append(line)
@@ -61,54 +72,27 @@ def main(options: Options) -> None:
 
 def measure(options: Options, device: str) -> Iterator[str]:
     """The lines of the result, one by one."""
-    yield "| what | value |"
-    yield "|---|---|"
+    threads, items = torch.get_num_threads(), 1 if options.quick else 20
+    yield VIEWS
+    views = procedural_speed.SOURCES + procedural_speed.TARGETS
     for family in FAMILIES:
-        yield f"| {family}, views/s at 128x128 | {views_per_second(family, device, 1 if options.quick else 20):.0f} |"
-    scenes = {"demo 100x100": demo_scene(), "demo 400x400": demo_scene(24 if options.quick else 400)}
-    if options.data is not None:
-        scenes["fox 1/4"] = open_scene(options.data / "fox", scale=1 / 4)
-    for name, scene in scenes.items():
+        seconds = procedural_speed.seconds(family, 1, device, threads, items, 0)
+        yield f"| {family} | {views * items / seconds:.0f} |"
+    yield GRID
+    for name, scene in _scenes(options):
         for preset in ("fast", "gpu"):
-            yield f"| grid `{preset}`, {name} | {grid(scene, preset, device, options.quick)} |"
+            chosen = METHOD.presets[preset]
+            if options.quick:
+                steps = chosen.recipe.steps // 100
+                chosen = replace(chosen, recipe=replace(chosen.recipe, steps=steps))
+            yield grid_quality.measure(name, scene, preset, chosen, threads, device)
 
 
-def views_per_second(family: str, device: str, items: int) -> float:
-    stream = ProceduralStream((family,), size=128, sources=6, targets=2, device=device)
-    stream.item(0)
-    _wait(device)
-    start = time.perf_counter()
-    for i in range(1, items + 1):
-        stream.item(i)
-    _wait(device)
-    return 8 * items / (time.perf_counter() - start)
-
-
-def grid(scene: Scene, preset: str, device: str, quick: bool) -> str:
-    """Training time, held-out scores and rendering speed of one preset."""
-    chosen = METHOD.presets[preset]
-    recipe = chosen.recipe
-    if quick:
-        recipe = dataclasses.replace(recipe, steps=recipe.steps // 100)
-    method = METHOD.build(chosen.config, scene.bounds).to(device)
-    start = time.perf_counter()
-    train(method, METHOD.sampler(scene, chosen.config, recipe, 0), recipe, quiet=True)
-    _wait(device)
-    seconds = time.perf_counter() - start
-    contender = evaluate(method, scene, name="grid", baselines=False, quiet=True).contenders[0]
-    width, height = scene.test.cameras.sizes[0].tolist()
-    speed = width * height / min(row.seconds for row in contender.rows)
-    mean = contender.mean
-    return f"{seconds:.0f} s, {mean.psnr:.2f} dB, SSIM {mean.ssim_gaussian11:.3f}, {speed:,.0f} rays/s"
-
-
-def _name(device: str) -> str:
-    return torch.cuda.get_device_name() if device == "cuda" else "a CPU"
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
+def _scenes(options: Options) -> Iterator[tuple[str, Scene]]:
+    yield "demo", demo_scene()
+    yield "demo, larger", demo_scene(24 if options.quick else 400)
+    if options.data is not None:
+        yield "fox", open_scene(options.data / "fox", scale=1 / 4)
 
 
 if __name__ == "__main__":
