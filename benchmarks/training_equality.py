@@ -31,7 +31,7 @@ from novelview.methods.recipe import Recipe
 from novelview.random import Draws, generator_for
 from novelview.training import Rhythm, fit, train
 from novelview.training.checkpoint import latest_step, read_checkpoint
-from novelview.training.optim import build_optimizer
+from novelview.training.optim import build_optimizer, keep_state, learning_rate, set_learning_rate
 from novelview.types import RayBatch
 
 HEAD = """# Equality of trainings, and the engine's overhead
@@ -182,13 +182,16 @@ def _weights(
 ) -> dict[int, dict[str, Tensor]]:
     """The method's weights after the first and the last step of a loop without the engine."""
     preset = spec.presets["tiny"]
-    torch.manual_seed(0)
+    # As the engine seeds it: another start may never learn, and amplify nothing.
+    torch.default_generator.set_state(generator_for(0, "weights").get_state())
     method, sampler = spec.build(preset.config, scene.bounds), spec.sampler(scene, preset.config, recipe, 0)
     method.to(dtype)
     optimizer, found = build_optimizer(method.parameter_groups(), recipe), {}
     for step in range(recipe.steps):
         if method.advance(step, recipe.steps):
-            optimizer = build_optimizer(method.parameter_groups(), recipe)
+            before, optimizer = optimizer, build_optimizer(method.parameter_groups(), recipe)
+            keep_state(before, optimizer)
+        set_learning_rate(optimizer, learning_rate(step, recipe))
         for index in range(slices):
             batch = sampler.batch(step, index, slices)
             assert isinstance(batch, RayBatch)
