@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -22,11 +23,12 @@ import tyro
 from torch import Tensor
 
 from novelview.data.procedural import make_scene
+from novelview.data.samplers import Sampler
 from novelview.data.scene import Scene
 from novelview.files import atomic_write_text
 from novelview.geometry.rays import Rays
 from novelview.methods.discovery import find
-from novelview.methods.method import MethodSpec
+from novelview.methods.method import Method, MethodSpec
 from novelview.methods.recipe import Recipe
 from novelview.random import Draws, generator_for
 from novelview.training import Rhythm, fit, train
@@ -185,8 +187,18 @@ def _weights(
     # As the engine seeds it: another start may never learn, and amplify nothing.
     torch.default_generator.set_state(generator_for(0, "weights").get_state())
     method, sampler = spec.build(preset.config, scene.bounds), spec.sampler(scene, preset.config, recipe, 0)
-    method.to(dtype)
-    optimizer, found = build_optimizer(method.parameter_groups(), recipe), {}
+    found: dict[int, dict[str, Tensor]] = {}
+    for done in _bare_steps(method.to(dtype), sampler, recipe, slices, dtype):
+        if done in (1, recipe.steps):
+            found[done] = {name: each.detach().clone() for name, each in method.named_parameters()}
+    return found
+
+
+def _bare_steps(
+    method: Method, sampler: Sampler, recipe: Recipe, slices: int = 1, dtype: torch.dtype = torch.float32
+) -> Iterator[int]:
+    """Train without the engine, and tell after every step how many are done."""
+    optimizer = build_optimizer(method.parameter_groups(), recipe)
     for step in range(recipe.steps):
         if method.advance(step, recipe.steps):
             before, optimizer = optimizer, build_optimizer(method.parameter_groups(), recipe)
@@ -199,9 +211,7 @@ def _weights(
             (method.loss(_cast(batch, dtype), step, draws).total / slices).backward()
         optimizer.step()
         optimizer.zero_grad()
-        if step + 1 in (1, recipe.steps):
-            found[step + 1] = {name: each.detach().clone() for name, each in method.named_parameters()}
-    return found
+        yield step + 1
 
 
 def _cast(batch: RayBatch, dtype: torch.dtype) -> RayBatch:
@@ -224,16 +234,9 @@ def _overhead(spec: MethodSpec, scene: Scene) -> str:
 def _time_bare(spec: MethodSpec, scene: Scene, recipe: Recipe) -> float:
     preset = spec.presets["tiny"]
     method, sampler = spec.build(preset.config, scene.bounds), spec.sampler(scene, preset.config, recipe, 0)
-    optimizer = build_optimizer(method.parameter_groups(), recipe)
     began = time.process_time()
-    for step in range(recipe.steps):
-        if method.advance(step, recipe.steps):
-            optimizer = build_optimizer(method.parameter_groups(), recipe)
-        batch = sampler.batch(step)
-        assert isinstance(batch, RayBatch)
-        method.loss(batch, step, Draws(generator_for(0, "step", step))).total.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    for _ in _bare_steps(method, sampler, recipe):
+        pass
     return (time.process_time() - began) / recipe.steps * 1e3
 
 

@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "novelview"
 
-# Every part may import itself, errors, files, config, random, allocator and progress, and what is listed.
+# Every part may import itself, these modules, and what is listed for it.
 BASE = {"errors", "fields", "files", "config", "random", "allocator", "safe_pickle", "progress"}
 ALLOWED = {
     "geometry": set(),
