@@ -11,16 +11,20 @@ from fakes import FakeConfig, FakeMethod, FakeSampler
 
 from novelview.config import from_json
 from novelview.methods.recipe import Recipe
-from novelview.training import Interrupted, Rhythm, train
+from novelview.training import Interrupted, Rhythm, leave_processes, train
 
 if __name__ == "__main__":
     recipe = from_json(Recipe, json.loads(sys.argv[2]))
     config = from_json(FakeConfig, json.loads(sys.argv[3]))
     torch.manual_seed(0)
     method = FakeMethod(config, None)
+    status = 0
     try:
         train(method, FakeSampler(recipe.batch, 0), recipe, Path(sys.argv[1]), rhythm=Rhythm(save=20, log=20))
     except Interrupted as interruption:
         # One write, so that the lines of two processes do not mix.
         print(f"stopped after {interruption.step}\n", end="", flush=True)
-        sys.exit(128 + interruption.signal)
+        status = 128 + interruption.signal
+    # A process that ends inside of the group may be aborted on its way out.
+    leave_processes()
+    sys.exit(status)
