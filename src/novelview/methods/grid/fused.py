@@ -6,7 +6,6 @@ back, gradient tables of its own, so that the result depends on the number of th
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
 from collections.abc import Callable
@@ -16,28 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from numba import njit
 from torch import Tensor
 
 from novelview.methods.grid.lookup import Coordinates
 from novelview.methods.grid.reference import LEAST_LIGHT, LEAST_WEIGHT
+from novelview.rendering.compiled import array, compiled, inlined
 
 # More threads would each add a gradient table as large as the grid.
 MOST_THREADS = 4
 # Fewer are not worth a thread of their own.
 LEAST_RAYS = 256
-# Without the flags that assume there are neither NaNs nor infinities: a diverged training must be seen.
-_MATHS = {"contract", "reassoc", "nsz", "arcp", "afn"}
-
-
-def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    # Checks of types that tests wrap around every function are not for the compiler.
-    plain = inspect.unwrap(function)
-    return njit(nogil=True, cache=True, fastmath=_MATHS, error_model="numpy", **options)(plain)
-
-
-def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    return _compiled(function, inline="always")
 
 
 def guide(
@@ -50,11 +37,9 @@ def guide(
 ) -> tuple[Tensor, Tensor]:
     """See :func:`novelview.methods.grid.reference.guide`."""
     covered, shares = length.new_empty(len(length)), length.new_empty(len(length), count)
-    arrays = [_array(axis) for axis in position]
-    rays = (_array(length), _array(jitter[:, 0]))
-    _in_parts(
-        len(length), _guide, _array(coarse), *arrays, *rays, even_share, _array(covered), _array(shares)
-    )
+    arrays = [array(axis) for axis in position]
+    rays = (array(length), array(jitter[:, 0]))
+    _in_parts(len(length), _guide, array(coarse), *arrays, *rays, even_share, array(covered), array(shares))
     return covered, shares
 
 
@@ -84,20 +69,20 @@ class _Composite(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         total = length.new_zeros(len(length), colour.shape[-1])
         weights, steepness = torch.zeros_like(length), torch.zeros_like(length)
-        inputs = [_array(each) for each in (density, colour, x, y, z, length)]
-        _in_parts(len(length), _forward, *inputs, shift, _array(total), _array(weights), _array(steepness))
+        inputs = [array(each) for each in (density, colour, x, y, z, length)]
+        _in_parts(len(length), _forward, *inputs, shift, array(total), array(weights), array(steepness))
         ctx.save_for_backward(density, colour, x, y, z, length, weights, steepness)
         return total, weights
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         density, colour = ctx.saved_tensors[:2]
-        inputs = [_array(each) for each in ctx.saved_tensors]
-        into = [_array(each) for each in gradients]
+        inputs = [array(each) for each in ctx.saved_tensors]
+        into = [array(each) for each in gradients]
 
         def part(first: int, last: int) -> tuple[Tensor, Tensor]:
             tables = torch.zeros_like(density), torch.zeros_like(colour)
-            _backward(*inputs, *into, *(_array(table) for table in tables), first, last)
+            _backward(*inputs, *into, *(array(table) for table in tables), first, last)
             return tables
 
         (by_density, by_colour), *others = _in_parts(len(into[0]), part)
@@ -118,11 +103,7 @@ def _in_parts(rays: int, kernel: Callable[..., Any], *arguments: Any) -> list[An
         return [kernel(*arguments, *first), *(each.result() for each in running)]
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().contiguous().numpy()
-
-
-@_inlined
+@inlined
 def _cell(place, count, one):  # type: ignore[no-untyped-def]
     """Lower node and share of the way to the next one, for a place in [0, 1] on an axis of ``count`` nodes."""
     # Comparisons that NaN fails: it must not become an index.
@@ -131,7 +112,7 @@ def _cell(place, count, one):  # type: ignore[no-untyped-def]
     return lower, scaled - one * lower
 
 
-@_compiled
+@compiled
 def _guide(  # type: ignore[no-untyped-def]
     coarse, x, y, z, length, jitter, even_share, covered, shares, first, last
 ):
@@ -163,7 +144,7 @@ def _guide(  # type: ignore[no-untyped-def]
             shares[r, k] = (b + min(max(inside, 0.0), 1.0)) / bins
 
 
-@_compiled
+@compiled
 def _forward(  # type: ignore[no-untyped-def]
     density, colour, x, y, z, length, shift, total, weights, steepness, first, last
 ):
@@ -206,7 +187,7 @@ def _forward(  # type: ignore[no-untyped-def]
                 break
 
 
-@_compiled
+@compiled
 def _backward(  # type: ignore[no-untyped-def]
     density,
     colour,

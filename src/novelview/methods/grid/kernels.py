@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import cache
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from novelview.methods.grid import reference
 from novelview.methods.grid.lookup import Coordinates
+from novelview.rendering.compiled import can_compile
 
 
 @runtime_checkable
@@ -41,7 +41,7 @@ def kernels_for(table: Tensor) -> Kernels:
 
 @cache
 def _on_cpu() -> Kernels:
-    if importlib.util.find_spec("numba") is None:
+    if not can_compile():
         return reference
     from novelview.methods.grid import fused
 
