@@ -203,6 +203,14 @@ class Cameras:
             distortion=self.distortion.to(device),
         )
 
+    def relative_intrinsics(self) -> Float[Tensor, "n 3 3"]:
+        """Intrinsic matrices for coordinates in parts of the image: (1, 1) is its lower right corner."""
+        size = self.sizes.to(self.intrinsics)
+        matrix = torch.eye(3).to(self.intrinsics).repeat(len(self), 1, 1)
+        matrix[:, 0, 0], matrix[:, 1, 1] = (self.intrinsics[:, :2] / size).unbind(-1)
+        matrix[:, :2, 2] = self.intrinsics[:, 2:] / size
+        return matrix
+
     def undistorted(self) -> Cameras:
         """Pinhole cameras with the same poses, intrinsics and sizes."""
         return replace(self, lens=torch.zeros_like(self.lens), distortion=torch.zeros_like(self.distortion))
