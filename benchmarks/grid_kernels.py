@@ -41,7 +41,7 @@ is the loss of {batch} rays and its gradients (without the optimiser), a view ha
 def main() -> None:
     scene, chosen = demo_scene(), METHOD.presets["fast"]
     method = METHOD.build(chosen.config, scene.bounds)
-    sampler = METHOD.sampler(scene, chosen.config, chosen.recipe, 0)
+    sampler = METHOD.sampler([scene], chosen.config, chosen.recipe, 0)
     train(method, sampler, chosen.recipe, quiet=True)
     batch, camera = sampler.batch(0, 0, 1), scene.test.cameras[:1]
 
@@ -51,7 +51,7 @@ def main() -> None:
         method.zero_grad(set_to_none=True)
 
     def view() -> None:
-        method.eval().render(method.condition(scene.train), camera)
+        method.eval().render(method.condition(scene.train, scene.bounds), camera)
 
     rows = []
     for name, work in (("training step", step), ("view", view)):

@@ -108,7 +108,7 @@ def measure(name: str, scene: Scene, preset: str, chosen: Preset, threads: int, 
     torch.set_num_threads(threads)
     recipe = chosen.recipe
     method = METHOD.build(chosen.config, scene.bounds).to(device)
-    sampler = METHOD.sampler(scene, chosen.config, recipe, 0)
+    sampler = METHOD.sampler([scene], chosen.config, recipe, 0)
     curve = Curve(scene)
     train(
         method,

@@ -186,7 +186,7 @@ def _weights(
     preset = spec.presets["tiny"]
     # As the engine seeds it: another start may never learn, and amplify nothing.
     torch.default_generator.set_state(generator_for(0, "weights").get_state())
-    method, sampler = spec.build(preset.config, scene.bounds), spec.sampler(scene, preset.config, recipe, 0)
+    method, sampler = spec.build(preset.config, scene.bounds), spec.sampler([scene], preset.config, recipe, 0)
     found: dict[int, dict[str, Tensor]] = {}
     for done in _bare_steps(method.to(dtype), sampler, recipe, slices, dtype):
         if done in (1, recipe.steps):
@@ -233,7 +233,7 @@ def _overhead(spec: MethodSpec, scene: Scene) -> str:
 
 def _time_bare(spec: MethodSpec, scene: Scene, recipe: Recipe) -> float:
     preset = spec.presets["tiny"]
-    method, sampler = spec.build(preset.config, scene.bounds), spec.sampler(scene, preset.config, recipe, 0)
+    method, sampler = spec.build(preset.config, scene.bounds), spec.sampler([scene], preset.config, recipe, 0)
     began = time.process_time()
     for _ in _bare_steps(method, sampler, recipe):
         pass
@@ -242,7 +242,7 @@ def _time_bare(spec: MethodSpec, scene: Scene, recipe: Recipe) -> float:
 
 def _time_engine(spec: MethodSpec, scene: Scene, recipe: Recipe) -> float:
     preset = spec.presets["tiny"]
-    method, sampler = spec.build(preset.config, scene.bounds), spec.sampler(scene, preset.config, recipe, 0)
+    method, sampler = spec.build(preset.config, scene.bounds), spec.sampler([scene], preset.config, recipe, 0)
     began = time.process_time()
     train(method, sampler, recipe, quiet=True)
     return (time.process_time() - began) / recipe.steps * 1e3

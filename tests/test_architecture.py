@@ -17,10 +17,11 @@ ALLOWED = {
     "nn": {"geometry"},
     "cameras": {"geometry"},
     "types": {"geometry", "cameras"},
+    "layered": {"geometry", "cameras", "types", "rendering"},
     "data": {"geometry", "cameras", "types", "rendering"},
-    "methods": {"geometry", "cameras", "types", "data", "rendering", "nn"},
+    "methods": {"geometry", "cameras", "types", "layered", "data", "rendering", "nn"},
     "training": {"geometry", "cameras", "types", "data", "methods"},
-    "export": {"geometry", "cameras", "types"},
+    "export": {"geometry", "cameras", "types", "layered"},
     "evaluation": {"geometry", "cameras", "types", "data", "rendering", "methods", "export"},
 }
 

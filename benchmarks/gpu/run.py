@@ -4,7 +4,8 @@
 
 Runs the tests marked ``gpu`` and stops where one fails. Then measures procedural views per second, and the grid's
 presets ``fast`` and ``gpu`` on the demo scene and, where DATA is the folder of captures, on fox at a quarter of its
-size: held-out PSNR against training time, and rays per second. Writes ``benchmarks/gpu/results.md`` after every row.
+size: held-out PSNR against training time, and rays per second; and milliseconds per frame of Quark's networks in bfloat16,
+with the Triton renderer beside the readable one. Writes ``benchmarks/gpu/results.md`` after every row.
 ``--quick`` trains a hundredth of the steps, on whatever device there is, and writes nothing: it proves that the script
 works.
 """
@@ -13,9 +14,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from novelview.allocator import tune_allocator
 
@@ -29,12 +32,17 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import grid_quality  # noqa: E402
 import procedural_speed  # noqa: E402
+import quark_speed  # noqa: E402
 from novelview.data.open import open_scene  # noqa: E402
 from novelview.data.procedural import FAMILIES, demo_scene  # noqa: E402
 from novelview.data.scene import Scene  # noqa: E402
 from novelview.errors import MethodError  # noqa: E402
 from novelview.files import atomic_write_text  # noqa: E402
 from novelview.methods.grid import METHOD  # noqa: E402
+from novelview.methods.quark import METHOD as QUARK_SPEC  # noqa: E402
+from novelview.methods.quark.model import Quark  # noqa: E402
+from novelview.methods.quark.renderers import fast_picture, in_strips  # noqa: E402
+from novelview.rendering.layers import pixel_centres  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results.md"
 VIEWS = """| procedural family, 128x128 | views/s |
@@ -42,6 +50,10 @@ VIEWS = """| procedural family, 128x128 | views/s |
 GRID = """
 | scene | views, size | preset | steps | training s | PSNR | SSIM | curve: s → PSNR | rays/s |
 |---|---|---|---|---|---|---|---|---|"""
+
+QUARK = """
+| Quark's preset, 8 views | frame | network ms | Triton renderer ms | readable renderer ms | largest difference of 255 |
+|---|---|---|---|---|---|"""
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,9 @@ def measure(options: Options, device: str) -> Iterator[str]:
     for family in FAMILIES:
         seconds = procedural_speed.seconds(family, 1, device, threads, items, 0)
         yield f"| {family} | {views * items / seconds:.0f} |"
+    yield QUARK
+    for preset, size in (("quark", (1920, 1080)), ("quark+", (1920, 1080)), ("small", (1920, 1080))):
+        yield quark_row(preset, (96, 54) if options.quick else size, device)
     yield GRID
     for name, scene in _scenes(options):
         for preset in ("fast", "gpu"):
@@ -86,6 +101,29 @@ def measure(options: Options, device: str) -> Iterator[str]:
                 steps = chosen.recipe.steps // 100
                 chosen = replace(chosen, recipe=replace(chosen.recipe, steps=steps))
             yield grid_quality.measure(name, scene, preset, chosen, threads, device)
+
+
+@torch.no_grad()
+def quark_row(preset: str, size: tuple[int, int], device: str) -> str:
+    """Speed of an untrained network of a preset: it does not depend on the weights, the renderer's hardly."""
+    scene = quark_speed.wide_scene(*size)
+    method = Quark(
+        QUARK_SPEC.adjusted(QUARK_SPEC.presets[preset].config, {"views": 8, "precision": "bfloat16"})
+    )
+    method = method.to(device).eval()
+    seen = method.seen(method.condition(scene.train, scene.bounds), scene.test.cameras[:1])
+    xy = pixel_centres(size[1], size[0], seen.images)[None]
+    arguments = (seen.layers, seen.images, seen.rig, xy)
+    cast = torch.autocast(device, torch.bfloat16)
+    calls: dict[str, Callable[[], Any]] = {
+        "network": quark_speed.within(cast, partial(method.network, seen.images, seen.rig)),
+        "fast": partial(fast_picture, *arguments),
+        "readable": partial(in_strips, *arguments),
+    }
+    ms = quark_speed.timed(calls, 20, torch.cuda.synchronize if device == "cuda" else lambda: None)
+    apart = 255 * float((calls["fast"]().rgb - calls["readable"]().rgb).abs().max())
+    figures = f"{ms['network']:.2f} | {ms['fast']:.2f} | {ms['readable']:.2f} | {apart:.2f}"
+    return f"| {preset} | {size[0]}x{size[1]} | {figures} |"
 
 
 def _scenes(options: Options) -> Iterator[tuple[str, Scene]]:

@@ -4,7 +4,7 @@ import novelview as nv
 
 scene = nv.open_scene("capture/")
 method = nv.fit("grid", scene)
-state = method.condition(scene.train)
+state = method.condition(scene.train, scene.bounds)
 frames = method.render(state, scene.test.cameras[:1])
 report = nv.evaluate(method, scene)
 """

@@ -22,19 +22,16 @@ def methods() -> list[str]:
     return list(discover())
 
 
-def preset(method: str, name: str = "default") -> Preset:
-    """The configuration and recipe called ``name`` of a method; the error lists the names there are."""
-    presets = find(method).presets
-    if name not in presets:
-        raise ConfigError(f"{method} has no preset {name!r}", cure=f"choose one of: {', '.join(presets)}")
-    return presets[name]
+def preset(method: str, name: str | None = None) -> Preset:
+    """The configuration and recipe called ``name`` of a method, or its first; the error lists the names there are."""
+    return find(method).preset(name)
 
 
 def fit(
     method: str,
     scene: Scene,
     *,
-    preset: str = "default",
+    preset: str | None = None,
     out: str | Path | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -47,7 +44,7 @@ def fit(
     Args:
         method: name of a method, for example "grid".
         scene: only ``scene.train`` is learnt from.
-        preset: which of the method's presets to start from.
+        preset: which of the method's presets to start from; None: the first.
         out: run folder for checkpoints and logs; None: keep everything in memory.
         seed: determines every random draw.
         resume: continue the run in ``out`` from its last checkpoint.
@@ -55,7 +52,7 @@ def fit(
         quiet: print nothing.
         config: overrides of single fields of the method's configuration.
     """
-    chosen = _preset(method, preset)
+    chosen = find(method).preset(preset)
     recipe = chosen.recipe if steps is None else replace(chosen.recipe, steps=steps)
     try:
         settings = replace(chosen.config, **config)
@@ -66,23 +63,23 @@ def fit(
     )
 
 
-def load(source: str | Path, *, method: str | None = None) -> Method:
+def load(source: str | Path, *, method: str | None = None, **adjust: Any) -> Method:
     """A trained method.
 
     Args:
-        source: a run folder of ours, or, with ``method``, a checkpoint file of that method's authors.
+        source: a run folder of ours, the name of a method that comes with weights, or, with ``method``, a checkpoint
+            file of that method's authors.
         method: whose file it is; needed for official checkpoints only.
+        adjust: fields of the configuration that shall differ from the trained one, where the method allows it.
 
     Raises:
         CheckpointError: the file cannot be read, is hostile or does not fit.
-        MethodError: the method reads no official checkpoints.
+        ConfigError: a field cannot be adjusted.
+        MethodError: the method reads no official checkpoints, or comes without weights.
     """
     if method is None:
-        return training.load_method(Path(source))[0]
+        return training.load_method(source, adjust=adjust)[0]
     spec = find(method)
     if spec.load_official is None:
         raise MethodError(f"{spec.title} reads no official checkpoints", cure="name a run folder instead")
     return spec.load_official(Path(source))
-
-
-_preset = preset

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -158,10 +158,11 @@ class Views:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a feed-forward method learns from: views it may look at and views it must predict."""
+    """What a feed-forward method learns from: views it may look at, views it must predict, and the scene's extent."""
 
     sources: Views
     targets: Views
+    bounds: Bounds
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,10 @@ class RayBatch:
             mask=None if self.mask is None else self.mask.to(device),
             depth=None if self.depth is None else self.depth.to(device),
         )
+
+
+Batch: TypeAlias = RayBatch | tuple[Sample, ...]
+"""What a training step is made of: rays for per-scene methods, samples for feed-forward ones."""
 
 
 @dataclass(frozen=True)

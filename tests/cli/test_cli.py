@@ -18,6 +18,7 @@ from novelview.cli.main import VERBS, main
 from novelview.cli.train import _find_method, _names_run
 from novelview.data.open import open_scene
 from novelview.data.procedural import write_capture
+from novelview.export.layers import read_layers
 from novelview.training import Interrupted
 
 
@@ -38,7 +39,7 @@ def trained(capture: Path) -> Path:
 def test_training_leaves_a_run_that_python_can_load(trained: Path, capture: Path) -> None:
     method = nv.load(trained)
     scene = open_scene(capture)
-    frames = method.render(method.condition(scene.train), scene.test.cameras)
+    frames = method.render(method.condition(scene.train, scene.bounds), scene.test.cameras)
     assert frames.rgb.shape == (len(scene.test), 24, 24, 3)
     record = json.loads((trained / "run.json").read_text())
     assert (record["method"], record["recipe"]["steps"]) == ("grid", 30)
@@ -82,7 +83,7 @@ def test_all_depth_frames_share_one_scale(trained: Path, capture: Path, tmp_path
     assert main(["render", str(trained), *words]) == 0
     scene, method = open_scene(capture), nv.load(trained)
     with torch.no_grad():
-        depth = method.render(method.condition(scene.train), scene.train.cameras).depth
+        depth = method.render(method.condition(scene.train, scene.bounds), scene.train.cameras).depth
     assert depth is not None
     pictures = [Image.open(file) for file in sorted((tmp_path / "depth").iterdir())]
     green = torch.from_numpy(np.stack([np.asarray(picture)[..., 1] for picture in pictures])).int()
@@ -105,7 +106,7 @@ def test_one_pose_from_a_file_renders_that_view(trained: Path, capture: Path, tm
     scene, method = open_scene(capture), nv.load(trained)
     i = [name.rsplit("/", 1)[-1] for name in scene.test.names].index(frame["file_path"].rsplit("/", 1)[-1])
     with torch.no_grad():
-        expected = method.render(method.condition(scene.train), scene.test.cameras[i]).rgb[0]
+        expected = method.render(method.condition(scene.train, scene.bounds), scene.test.cameras[i]).rgb[0]
     with Image.open(out) as picture:
         shown = np.asarray(picture, dtype=np.float32) / 255
     error = np.abs(shown - expected.numpy())
@@ -162,6 +163,92 @@ def test_the_demo_leaves_video_still_and_report(tmp_path: Path) -> None:
     for name in ("video.mp4", "still.png", "preview.png", "report/report.html", "run/run.json"):
         assert (out / name).stat().st_size > 0
     assert main(["demo", *words]) == 2
+
+
+@pytest.fixture(scope="module")
+def other_capture(capture: Path) -> Path:
+    return write_capture(capture.parent / "other", "forward", 4, views=9, size=20)
+
+
+@pytest.fixture(scope="module")
+def feed_forward(capture: Path, other_capture: Path) -> Path:
+    out = capture.parent / "feed-forward"
+    words = ["--preset", "tiny", "--recipe.steps", "2", "--config.procedural", "0.3", "--out", str(out)]
+    assert main(["train", "quark", "--data", str(capture), "--more", str(other_capture), *words]) == 0
+    return out
+
+
+def test_a_run_on_several_captures_is_resumed_with_all_of_them(feed_forward: Path) -> None:
+    record = json.loads((feed_forward / "run.json").read_text())
+    assert [each["name"] for each in record["more"]] == ["other"]
+    assert main(["train", "--resume", str(feed_forward)]) == 0
+
+
+def test_a_per_scene_method_learns_one_capture(
+    capture: Path, other_capture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", str(capture), "--more", str(other_capture), "--out", str(tmp_path / "run")]
+    assert main(["train", "grid", "--preset", "tiny", *words]) == 2
+    assert "one scene at a time" in capsys.readouterr().err
+
+
+def test_a_capture_it_was_not_trained_on_is_rendered_explained_and_scored(
+    feed_forward: Path, other_capture: Path, tmp_path: Path
+) -> None:
+    words = [str(feed_forward), "--data", str(other_capture), "--adjust", "views=2", "fade=0"]
+    out = tmp_path / "video.mp4"
+    assert main(["render", *words, "--frames", "2", "--explain", "--out", str(out)]) == 0
+    explained = json.loads(out.with_suffix(".json").read_text())
+    assert [frame["frame"] for frame in explained] == [0, 1]
+    names = open_scene(other_capture).train.names
+    for frame in explained:
+        assert len(frame["views"]) == 2
+        assert all(each["view"] in names and each["weight"] == 1 for each in frame["views"])
+    assert main(["eval", *words, "--out", str(tmp_path / "report")]) == 0
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["scene"] == "other"
+
+
+def test_layers_are_exported_in_the_captures_coordinates(
+    feed_forward: Path, other_capture: Path, tmp_path: Path
+) -> None:
+    scene = open_scene(other_capture)
+    words = [str(feed_forward), "--data", str(other_capture), "--view", scene.test.names[0], "--lossless"]
+    assert main(["export", *words, "--out", str(tmp_path / "layers")]) == 0
+    layers = read_layers(tmp_path / "layers").moved(scene.to_input.inverse())
+    method = nv.load(feed_forward)
+    state = method.condition(scene.train, scene.bounds)
+    expected = method.render(state, scene.test.cameras[:1])
+    shown = layers.render(scene.test.cameras[:1])
+    assert float((shown.rgb - expected.rgb).abs().max()) < 4 / 255
+    assert shown.depth is not None
+    assert expected.depth is not None
+    torch.testing.assert_close(shown.depth, expected.depth, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["render", "RUN", "--adjust", "views"], "NAME=VALUE"),
+        (["render", "RUN", "--adjust", "layers=3"], "cannot change layers"),
+        (["render", "RUN", "--adjust", "views=many"], "views"),
+        (["export", "RUN", "--view", "nobody"], "no view called 'nobody'"),
+        (["export", "GRID"], "makes no layers"),
+        (["render", "GRID", "--explain", "--frames", "1"], "leave out --explain"),
+        (["render", "nerf"], "comes without weights"),
+    ],
+)
+def test_what_a_run_cannot_do_is_said(
+    feed_forward: Path,
+    trained: Path,
+    tmp_path: Path,
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"RUN": str(feed_forward), "GRID": str(trained)}
+    out = ["--out", str(tmp_path / ("out.png" if words[0] == "render" else "out"))]
+    assert main([*(places.get(word, word) for word in words), *out]) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))

@@ -27,7 +27,7 @@ from novelview.evaluation.perceptual import LPIPS
 from novelview.evaluation.report import Report
 from novelview.methods.method import Loss, Method
 from novelview.random import Draws
-from novelview.types import Bounds, Frames, RayBatch, Sample, Views
+from novelview.types import Batch, Bounds, Frames, Views
 
 WIDTH, HEIGHT = 20, 16
 BOUNDS = Bounds(near=2.0, far=8.0, box_min=(-2.0, -2.0, 2.0), box_max=(2.0, 2.0, 8.0))
@@ -44,7 +44,7 @@ class Known(Method):
         self.conditioned: list[Views] = []
         self.calls: list[tuple[int, bool, bool]] = []
 
-    def condition(self, views: Views) -> Any:
+    def condition(self, views: Views, bounds: Bounds) -> Any:
         self.conditioned.append(views)
         return "state"
 
@@ -53,7 +53,7 @@ class Known(Method):
         self.calls.append((len(cameras), self.training, torch.is_grad_enabled()))
         return self.answer(cameras)
 
-    def loss(self, batch: RayBatch | Sample, step: int, draws: Draws) -> Loss:
+    def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
         raise NotImplementedError
 
 

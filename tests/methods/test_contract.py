@@ -22,7 +22,7 @@ from novelview.methods.method import Method, MethodSpec
 from novelview.random import Draws, generator_for
 from novelview.training import Rhythm, make_accelerator, train
 from novelview.training.checkpoint import read_checkpoint
-from novelview.types import Bounds, RayBatch, Sample, Views
+from novelview.types import Batch, Bounds, Views
 
 METHODS = discover()
 STEPS = 60
@@ -85,16 +85,16 @@ def fresh(spec: MethodSpec, scene: Scene, **changes: Any) -> Method:
         return spec.build(replace(spec.presets["tiny"].config, **changes), scene.bounds)
 
 
-def batch_of(spec: MethodSpec, scene: Scene, index: int = 0, count: int = 1) -> RayBatch | Sample:
+def batch_of(spec: MethodSpec, scene: Scene, index: int = 0, count: int = 1) -> Batch:
     preset = spec.presets["tiny"]
-    return spec.sampler(scene, preset.config, preset.recipe, 0).batch(0, index, count)
+    return spec.sampler([scene], preset.config, preset.recipe, 0).batch(0, index, count)
 
 
 def draws(step: int = 0, index: int = 0, count: int = 1) -> Draws:
     return Draws(generator_for(0, "draws", step), index, count)
 
 
-def overfit(spec: MethodSpec, method: Method, batch: RayBatch | Sample) -> list[float]:
+def overfit(spec: MethodSpec, method: Method, batch: Batch) -> list[float]:
     """Losses of the recipe's optimiser on one batch that never changes."""
     recipe = spec.presets["tiny"].recipe
     losses, optimizer = [], None
@@ -117,7 +117,9 @@ def scaled_groups(method: Method, rate: float) -> list[dict[str, Any]]:
 
 
 def same_frames(spec: MethodSpec, scene: Scene, one: Method, other: Method, tolerance: float) -> None:
-    frames = [m.eval().render(m.condition(scene.train), scene.test.cameras) for m in (one, other)]
+    frames = [
+        m.eval().render(m.condition(scene.train, scene.bounds), scene.test.cameras) for m in (one, other)
+    ]
     for name in ("rgb", "depth", "opacity"):
         first, second = getattr(frames[0], name), getattr(frames[1], name)
         assert (first is None) == (second is None)
@@ -138,7 +140,9 @@ def test_declares_itself(spec: MethodSpec) -> None:
 
 
 def test_presets_are_complete_and_survive_json(spec: MethodSpec) -> None:
-    assert {"default", "tiny"} <= set(spec.presets)
+    assert "tiny" in spec.presets
+    assert spec.preset() is not spec.presets["tiny"]
+    assert set(spec.adjustable) <= {each.name for each in fields(spec.config)}
     for preset in spec.presets.values():
         assert preset.summary
         for value in (preset.config, preset.recipe):
@@ -156,7 +160,7 @@ def test_every_option_is_documented(spec: MethodSpec) -> None:
 def test_renders_frames_in_range_without_gradients(spec: MethodSpec) -> None:
     scene = ball_scene(spec)
     method = fresh(spec, scene).eval()
-    frames = method.render(method.condition(scene.train), scene.test.cameras)
+    frames = method.render(method.condition(scene.train, scene.bounds), scene.test.cameras)
     width, height = scene.test.cameras.common_size
     assert frames.rgb.shape == (2, height, width, 3)
     in_range(frames.rgb, 0, 1)
@@ -211,7 +215,7 @@ class Failing(Sampler):
     def __init__(self, sampler: Sampler, last: int) -> None:
         self._sampler, self._last = sampler, last
 
-    def batch(self, step: int, index: int = 0, count: int = 1) -> RayBatch | Sample:
+    def batch(self, step: int, index: int = 0, count: int = 1) -> Batch:
         if step == self._last:
             raise RuntimeError
         return self._sampler.batch(step, index, count)
@@ -225,7 +229,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
     recipe = replace(preset.recipe, steps=24, ema=0.9)
     rhythm, accelerator = Rhythm(save=8), make_accelerator("cpu")
     options: dict[str, Any] = {"rhythm": rhythm, "accelerator": accelerator, "quiet": True}
-    sampler = spec.sampler(scene, preset.config, recipe, 0)
+    sampler = spec.sampler([scene], preset.config, recipe, 0)
     train(fresh(spec, scene), sampler, recipe, tmp_path / "straight", **options)
     with pytest.raises(RuntimeError):
         train(fresh(spec, scene), Failing(sampler, crash), recipe, tmp_path / "crashed", **options)

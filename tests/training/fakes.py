@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from novelview.geometry.rays import Rays
 from novelview.methods.method import Loss, Method, MethodSpec, Preset, Traits
 from novelview.methods.recipe import Recipe
 from novelview.random import Draws, generator_for
-from novelview.types import Bounds, Frames, RayBatch, Sample, Views
+from novelview.types import Batch, Bounds, Frames, RayBatch, Views
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class FakeMethod(Method):
         self.idle_parameters = config.unused
         self.register_buffer("calls", torch.zeros(()))
 
-    def condition(self, views: Views) -> None:
+    def condition(self, views: Views, bounds: Bounds) -> None:
         return None
 
     def colour(self, rays: Rays) -> Tensor:
@@ -55,7 +56,7 @@ class FakeMethod(Method):
             shape = rays.origins.shape
             return Frames(self.colour(rays.reshape(-1)).reshape(shape))
 
-    def loss(self, batch: RayBatch | Sample, step: int, draws: Draws) -> Loss:
+    def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
         assert isinstance(batch, RayBatch)
         noise = self.config.noise * draws.randn(len(batch), 3)
         mse = (self.colour(batch.rays) + noise - batch.rgb).square().mean()
@@ -98,7 +99,7 @@ class FakeSampler(Sampler):
         return RayBatch(Rays(mine[:, :3], mine[:, 3:]), rgb, view, views=1)
 
 
-def fake_sampler(scene: Scene, config: FakeConfig, recipe: Recipe, seed: int) -> FakeSampler:
+def fake_sampler(scenes: Sequence[Scene], config: FakeConfig, recipe: Recipe, seed: int) -> FakeSampler:
     return FakeSampler(recipe.batch, seed)
 
 

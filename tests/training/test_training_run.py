@@ -143,7 +143,7 @@ def test_scene_must_have_what_the_method_needs() -> None:
     needy = replace(FAKE, traits=replace(FAKE.traits, needs=frozenset({"masks", "depth"})))
     with pytest.raises(MethodError, match="needs masks and depth maps"):
         fit(needy, fake_scene())
-    with pytest.raises(MethodError, match="no preset 'huge'"):
+    with pytest.raises(ConfigError, match="no preset 'huge'"):
         fit(FAKE, fake_scene(), preset="huge")
 
 

@@ -18,8 +18,10 @@ from novelview.data.scene import Scene
 from novelview.errors import OutputError
 from novelview.evaluation.evaluate import evaluate
 from novelview.export.frames import write_frame
+from novelview.methods.discovery import discover
 from novelview.methods.method import Method
 from novelview.training import Evaluate, Rhythm, fit
+from novelview.training.run import load_method
 
 # The first picture comes early, so that one sees that something happens.
 _FIRST_LOOK = 200
@@ -27,7 +29,7 @@ _FIRST_LOOK = 200
 
 @dataclass(frozen=True)
 class Demo:
-    """Train on an embedded scene, then leave a video, a report and a still beside the truth. Minutes on a laptop."""
+    """See an embedded scene at once by what needs no training, then train on it; leaves videos, a report and a still."""
 
     out: Path = Path("demo")
     """Folder for everything; must be empty or absent."""
@@ -58,6 +60,8 @@ def run(arguments: Sequence[str]) -> int:
     console.print(
         f"scene: {len(scene.train)} views of {options.size}x{options.size}, {len(scene.test)} held out"
     )
+    for name in (spec.name for spec in discover().values() if spec.weights is not None):
+        _show_at_once(name, scene, options, start, console)
     method = fit(
         options.method,
         scene,
@@ -71,9 +75,7 @@ def run(arguments: Sequence[str]) -> int:
     report = evaluate(method, scene, name=options.method, folder=options.out / "report")
     report.write(options.out / "report")
     write_frame(options.out / "still.png", _beside_truth(method, scene))
-    cameras = path_cameras(scene, "orbit", options.frames)
-    pictures = (frame.rgb[0] for frame in render_frames(method, scene, cameras))
-    write(options.out / "video.mp4", pictures, len(cameras), 30.0)
+    _write_video(options.out / "video.mp4", method, scene, options.frames)
     print_means(report)
     console.print(f"trained in {trained:.0f} s; all in {time.perf_counter() - start:.0f} s")
     for name, what in (
@@ -84,6 +86,23 @@ def run(arguments: Sequence[str]) -> int:
         console.print(f"  {options.out / name}  {what}")
     console.print("your own: novelview train grid --data CAPTURE", markup=False)
     return 0
+
+
+def _show_at_once(name: str, scene: Scene, options: Demo, start: float, console: Console) -> None:
+    """What a method that was trained on other scenes makes of this one."""
+    method, _ = load_method(name)
+    write_frame(options.out / "preview.png", _beside_truth(method, scene))
+    console.print(f"{name}, without training: first picture after {time.perf_counter() - start:.0f} s")
+    video = options.out / f"{name}.mp4"
+    _write_video(video, method, scene, options.frames)
+    mean = evaluate(method, scene, baselines=False).mean
+    console.print(f"  {video}  {mean.psnr:.2f} dB on held-out views")
+
+
+def _write_video(path: Path, method: Method, scene: Scene, frames: int) -> None:
+    cameras = path_cameras(scene, "orbit", frames)
+    pictures = (frame.rgb[0] for frame in render_frames(method, scene, cameras))
+    write(path, pictures, len(cameras), 30.0)
 
 
 def _first_look(scene: Scene, path: Path, start: float, console: Console) -> Evaluate:
@@ -105,7 +124,7 @@ def _first_look(scene: Scene, path: Path, start: float, console: Console) -> Eva
 def _beside_truth(method: Method, scene: Scene) -> torch.Tensor:
     view = scene.test[0]
     with torch.no_grad():
-        state = method.condition(scene.train)
+        state = method.condition(scene.train, scene.bounds)
         device = next((p.device for p in method.parameters()), torch.device("cpu"))
         rendered = method.render(state, view.cameras.to(device)).rgb[0].cpu()
     return torch.cat([view.image(0), rendered], dim=1)

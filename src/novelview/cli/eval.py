@@ -7,27 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from novelview.cli.options import Positional, parse
-from novelview.cli.runs import open_run_scene
+from novelview.cli.options import MethodOptions, SceneOptions, Unprefixed, parse
+from novelview.cli.runs import folder_for, scene_to_show
 from novelview.errors import ConfigError
 from novelview.evaluation.evaluate import evaluate
 from novelview.evaluation.perceptual import LPIPS
 from novelview.evaluation.report import Report
-from novelview.training import load_method
 
 
 @dataclass(frozen=True)
 class Eval:
     """Score a run on its held-out views and write report.html, report.json, report.csv and the pictures."""
 
-    run: Positional[Path]
-    """Run folder that `novelview train` wrote."""
+    method: Unprefixed[MethodOptions]
+    scene: Unprefixed[SceneOptions]
     out: Path | None = None
-    """Folder of the report. Default: report in the run."""
+    """Folder of the report. Default: report in the run, or in runs/CAPTURE-METHOD."""
     on: Literal["test", "train"] = "test"
     """Which views. train scores what the method has learnt from; the report says so."""
     region: Literal["image", "mask"] = "image"
@@ -40,8 +38,6 @@ class Eval:
     """ImageNet weights of the trunk (torchvision's alexnet or vgg16 state dict)."""
     lpips_linear: Path | None = None
     """LPIPS weights (alex.pth or vgg.pth of the LPIPS authors)."""
-    data: Path | None = None
-    """Where the capture is now, if it moved since training."""
     device: str | None = None
     """cpu or cuda. Default: cuda where there is one."""
 
@@ -49,10 +45,9 @@ class Eval:
 def run(arguments: Sequence[str]) -> int:
     """Parse and run the verb."""
     options = parse(Eval, arguments, "eval")
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    method, info = load_method(options.run, device)
-    scene = open_run_scene(options.run, info, options.data)
-    folder = options.out or options.run / "report"
+    method, info, run = options.method.load(options.device)
+    scene = scene_to_show(run, info, options.scene)
+    folder = options.out or folder_for(run, info, scene) / "report"
     report = evaluate(
         method,
         scene,

@@ -19,6 +19,7 @@ VERBS = {
     "data": "Look at a capture (info) or write a procedural one (procedural).",
     "train": "Train a method on a capture: novelview train grid --data DIR.",
     "render": "Render a video, frames or one picture from a run.",
+    "export": "Export what a run makes of a scene as files that need no method any more.",
     "eval": "Score a run on its held-out views, against classical baselines.",
     "methods": "List the methods, what they need and their presets.",
     "doctor": "Print versions and device, and say what is missing for which feature.",

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import torch
 import tyro
 
 from novelview.data.fitting import MaskUse
 from novelview.data.open import open_scene
 from novelview.data.scene import Scene
+from novelview.errors import ConfigError
+from novelview.methods.method import Method
+from novelview.training.folder import RunInfo
+from novelview.training.run import load_method, located
 
 T = TypeVar("T")
+Positional = Annotated[T, tyro.conf.Positional]
+Unprefixed = Annotated[T, tyro.conf.arg(name="")]
 
 
 @dataclass(frozen=True)
 class SceneOptions:
     """Which capture, and how it is read."""
 
-    data: Path
+    data: Path | None = None
     """Capture folder or its defining file (transforms.json, COLMAP model, poses_bounds.npy, …)."""
     format: str | None = None
     """Capture format; found out by looking when absent."""
@@ -39,7 +47,13 @@ class SceneOptions:
     """What masks mean. object: nothing is there outside them; ignore: as if there were none."""
 
     def open(self) -> Scene:
-        """Read the capture."""
+        """Read the capture.
+
+        Raises:
+            ConfigError: none is named.
+        """
+        if self.data is None:
+            raise ConfigError("No capture is named", cure="add --data DIR")
         return open_scene(
             self.data,
             format=self.format,
@@ -52,10 +66,36 @@ class SceneOptions:
         )
 
 
+@dataclass(frozen=True)
+class MethodOptions:
+    """Which trained method."""
+
+    run: Positional[str]
+    """Run folder that `novelview train` wrote, or the name of a method that comes with weights."""
+    adjust: tuple[str, ...] = ()
+    """Settings that shall differ from the run's, where the method allows it, for example views=8."""
+
+    def load(self, device: str | None = None) -> tuple[Method, RunInfo, Path]:
+        """The method on a device (the best there is when None), what its run says of it, and the run's folder."""
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        method, info = load_method(self.run, device, _settings(self.adjust))
+        return method, info, located(self.run)
+
+
+def _settings(words: tuple[str, ...]) -> dict[str, Any]:
+    """``name=value`` as JSON values; what is no JSON is a string."""
+    settings: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigError(f"Bad --adjust {word!r}", cure="give NAME=VALUE, for example views=8")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value
+    return settings
+
+
 def parse(kind: type[T], arguments: Sequence[str], verb: str) -> T:
     """Parse the options of a verb into ``kind``; prints help or a usage error and exits as usual."""
     return tyro.cli(kind, args=list(arguments), prog=f"novelview {verb}", description=kind.__doc__)
-
-
-Positional = Annotated[T, tyro.conf.Positional]
-Unprefixed = Annotated[T, tyro.conf.arg(name="")]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -15,16 +15,16 @@ from novelview.cameras import paths
 from novelview.cameras.arrangement import looks_inward
 from novelview.cameras.camera_file import read_cameras
 from novelview.cameras.cameras import Cameras
-from novelview.cli.options import Positional, parse
-from novelview.cli.runs import open_run_scene
+from novelview.cli.options import MethodOptions, SceneOptions, Unprefixed, parse
+from novelview.cli.runs import folder_for, scene_to_show
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError, MethodError
 from novelview.export.colours import colourise_depth, depth_range
 from novelview.export.frames import write_frame
 from novelview.export.video import write_video
+from novelview.files import atomic_write_json
 from novelview.methods.method import Method
 from novelview.progress import track
-from novelview.training.run import load_method
 from novelview.types import Frames
 
 # Frames that are looked at before all are rendered, and the side of these small squares in pixels: a multiple of the
@@ -37,10 +37,11 @@ _GLANCE_SIDE = 112
 class Render:
     """Render a video (.mp4), one picture (.png) or a folder of frames from a trained run."""
 
-    run: Positional[Path]
-    """Run folder that `novelview train` wrote."""
+    method: Unprefixed[MethodOptions]
+    scene: Unprefixed[SceneOptions]
     out: Path | None = None
-    """Where to: name.mp4, name.png or a folder. Default: video.mp4, or picture.png for a single camera, in the run."""
+    """Where to: name.mp4, name.png or a folder. Default: video.mp4, or picture.png for a single camera, in the
+    run or in runs/CAPTURE-METHOD."""
     path: Literal["auto", "interpolate", "orbit", "spiral", "ellipse", "train", "test"] = "auto"
     """Camera path. auto: spiral for forward-facing captures, ellipse where the cameras look at one place from
     several sides, else interpolate between them; train and test: the capture's own views."""
@@ -55,8 +56,8 @@ class Render:
     show: Literal["rgb", "depth", "both"] = "rgb"
     """Colours, depth, or both side by side. Depth is drawn evenly in 1/depth, on one scale for all frames: bright
     yellow is near, dark violet is far (percentiles 2 and 98 along the path), black is unknown."""
-    data: Path | None = None
-    """Where the capture is now, if it moved since training."""
+    explain: bool = False
+    """Also write which photographs each frame was made of, and why, into a .json file beside it."""
     device: str | None = None
     """cpu, cuda, … Default: cuda where there is one."""
 
@@ -66,23 +67,40 @@ def run(arguments: Sequence[str]) -> int:
     options = parse(Render, arguments, "render")
     if options.frames < 1:
         raise ConfigError(f"Bad number of frames: {options.frames}", cure="give --frames 1 or more")
-    method, info = load_method(options.run)
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    method = method.to(device).eval()
-    scene = open_run_scene(options.run, info, options.data)
+    method, info, run = options.method.load(options.device)
+    scene = scene_to_show(run, info, options.scene)
     cameras, fps = _choose_cameras(options, scene)
-    cameras = cameras.to(device)
+    cameras = cameras.to(next(method.parameters()).device)
     near_far = None if options.show == "rgb" else path_depths(method, scene, cameras)
     pictures = (picture(frame, options.show, near_far) for frame in render_frames(method, scene, cameras))
-    out = options.out or options.run / ("picture.png" if len(cameras) == 1 else "video.mp4")
+    name = "picture.png" if len(cameras) == 1 else "video.mp4"
+    out = options.out or folder_for(run, info, scene) / name
     write(out, pictures, len(cameras), options.fps or fps or 30.0)
-    Console(highlight=False).print(f"wrote {out}")
+    console = Console(highlight=False)
+    console.print(f"wrote {out}")
+    if options.explain:
+        beside = out.with_suffix(".json")
+        atomic_write_json(beside, explained(method, scene, cameras))
+        console.print(f"wrote {beside}")
     return 0
+
+
+def explained(method: Method, scene: Scene, cameras: Cameras) -> list[dict[str, Any]]:
+    """Which input views each frame is made of.
+
+    Raises:
+        MethodError: the method makes every frame of all of them.
+    """
+    state = method.condition(scene.train, scene.bounds)
+    frames = [{"frame": i, "views": method.explain(state, cameras[i])} for i in range(len(cameras))]
+    if not any(frame["views"] for frame in frames):
+        raise MethodError("This method makes each frame of all photographs", cure="leave out --explain")
+    return frames
 
 
 def render_frames(method: Method, scene: Scene, cameras: Cameras) -> Iterator[Frames]:
     """One frame at a time, so that a long video needs no more memory than one picture."""
-    state = method.condition(scene.train)
+    state = method.condition(scene.train, scene.bounds)
     for i in range(len(cameras)):
         with torch.no_grad():
             yield method.render(state, cameras[i])

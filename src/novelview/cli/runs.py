@@ -1,13 +1,18 @@
-"""What verbs need of a run folder: the scene it was trained on."""
+"""What verbs need of a run: the scene it was trained on or is to be shown, and where its pictures go."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from novelview.cli.options import SceneOptions
 from novelview.data.open import reopen_scene
 from novelview.data.procedural import make_scene
 from novelview.data.scene import Scene
-from novelview.training.folder import RunInfo
+from novelview.errors import ConfigError
+from novelview.geometry.rigid import Similarity
+from novelview.training.folder import RunInfo, SceneRecord
+from novelview.types import Bounds
 
 
 def open_run_scene(run: Path, info: RunInfo, data: Path | None = None) -> Scene:
@@ -18,9 +23,43 @@ def open_run_scene(run: Path, info: RunInfo, data: Path | None = None) -> Scene:
         info: what the run says of itself.
         data: where the capture is now; None: where it was, or in the same place relative to the run.
     """
-    origin = info.scene.origin
+    return _reopened(run, info.scene, data)
+
+
+def open_more_scenes(run: Path, info: RunInfo) -> list[Scene]:
+    """The further scenes that a run learns from."""
+    return [_reopened(run, record) for record in info.more]
+
+
+def _reopened(run: Path, record: SceneRecord, data: Path | None = None) -> Scene:
+    origin = record.origin
     if "procedural" in origin:
         return make_scene(**origin["procedural"])
     if data is not None:
         origin = {**origin, "path": str(data)}
-    return reopen_scene(origin, info.bounds, info.to_input, folder=run)
+    bounds, to_input = Bounds.from_json(record.bounds), Similarity.from_json(record.to_input)
+    return reopen_scene(origin, bounds, to_input, folder=run)
+
+
+def scene_to_show(run: Path, info: RunInfo, options: SceneOptions) -> Scene:
+    """The scene of a run, or for methods that need no training on it, any other.
+
+    Raises:
+        ConfigError: options that only a new scene can have, for a run that knows its scene.
+    """
+    if options.data is not None and info.spec.traits.regime != "per-scene":
+        return options.open()
+    if replace(options, data=None) != SceneOptions():
+        raise ConfigError(
+            "How the capture is read was settled when the run was trained",
+            where=run,
+            cure="leave out the options about the capture, or train anew with them",
+        )
+    return open_run_scene(run, info, options.data)
+
+
+def folder_for(run: Path, info: RunInfo, scene: Scene) -> Path:
+    """Where what is made of a run goes: into it, or beside other runs where the scene is not its own."""
+    if info.spec.traits.regime == "per-scene":
+        return run
+    return Path("runs") / f"{scene.name}-{info.spec.name}"

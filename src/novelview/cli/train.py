@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from novelview.cli.options import Positional, SceneOptions, Unprefixed, parse
-from novelview.cli.runs import open_run_scene
+from novelview.cli.runs import open_more_scenes, open_run_scene
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError
 from novelview.evaluation.evaluate import evaluate
@@ -31,8 +31,10 @@ class _Common:
     method: Positional[str]
     """Name of a method: see `novelview methods`."""
     scene: Unprefixed[SceneOptions]
-    preset: str = "default"
-    """Starting point for all options below: see `novelview methods`."""
+    more: tuple[Path, ...] = ()
+    """Further captures to learn from, read with the same options; feed-forward methods only."""
+    preset: str | None = None
+    """Starting point for all options below: see `novelview methods`. Default: the first one there."""
     out: Path | None = None
     """Run folder. Default: runs/CAPTURE-METHOD."""
     seed: int = 0
@@ -79,13 +81,16 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _start(options: Any) -> int:
-    scene = options.scene.open()
-    for note in scene.notes:
-        Console(stderr=True, highlight=False).print(f"note: {note}", markup=False)
+    scene = _scene_of(find(options.method), options.scene)
+    more = [replace(options.scene, data=path).open() for path in options.more]
+    for each in (scene, *more):
+        for note in each.notes:
+            Console(stderr=True, highlight=False).print(f"note: {each.name}: {note}", markup=False)
     out = options.out or Path("runs") / f"{scene.name}-{options.method}"
     fit(
         options.method,
         scene,
+        more=more,
         config=options.config,
         recipe=options.recipe,
         out=out,
@@ -99,12 +104,20 @@ def _start(options: Any) -> int:
     return _done(out, scene)
 
 
+def _scene_of(spec: MethodSpec, options: SceneOptions) -> Scene:
+    """The capture; where none is named, what a feed-forward method is judged by while it trains on its own data."""
+    if options.data is None and spec.watched is not None:
+        return spec.watched()
+    return options.open()
+
+
 def _go_on(options: _Resume) -> int:
     info = open_run(options.resume)
     scene = open_run_scene(options.resume, info, options.data)
     fit(
         info.spec,
         scene,
+        more=open_more_scenes(options.resume, info),
         config=info.config,
         recipe=info.recipe,
         out=options.resume,
@@ -186,14 +199,10 @@ def _find_method(arguments: Sequence[str]) -> MethodSpec:
 
 
 def _find_preset(spec: MethodSpec, arguments: Sequence[str]) -> Preset:
-    name = "default"
+    name = None
     for i, word in enumerate(arguments):
         if word == "--preset" and i + 1 < len(arguments):
             name = arguments[i + 1]
         elif word.startswith("--preset="):
             name = word.partition("=")[2]
-    if name not in spec.presets:
-        raise ConfigError(
-            f"{spec.name} has no preset {name!r}", cure=f"choose one of: {', '.join(spec.presets)}"
-        )
-    return spec.presets[name]
+    return spec.preset(name)

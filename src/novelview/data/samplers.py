@@ -16,7 +16,7 @@ from novelview.errors import ConfigError, DataError
 from novelview.geometry.lenses import Lens
 from novelview.geometry.rays import Rays
 from novelview.random import generator_for
-from novelview.types import RayBatch, Sample, Views
+from novelview.types import Batch, RayBatch, Views
 
 MEMORY_SHARE = 4  # Pixels to sample from may fill one part in this many of the memory, unless told otherwise.
 TURN_STEPS = 200  # Steps between two exchanges of images that do not all fit in memory,
@@ -27,7 +27,7 @@ class Sampler(ABC):
     """An endless, stateless sequence of batches."""
 
     @abstractmethod
-    def batch(self, step: int, index: int = 0, count: int = 1) -> RayBatch | Sample:
+    def batch(self, step: int, index: int = 0, count: int = 1) -> Batch:
         """Slice ``index`` of ``count`` equal slices of the global batch of ``step``.
 
         The slices of one step together are the batch that ``count=1`` gives, in order.
@@ -75,14 +75,9 @@ class RaySampler(Sampler):
         self._pixels = _PixelStore(views, seed, budget)
 
     def batch(self, step: int, index: int = 0, count: int = 1) -> RayBatch:
-        if self._size % count or not 0 <= index < count:
-            raise ConfigError(
-                f"A batch of {self._size} rays cannot be cut into {count} equal slices",
-                cure="choose a batch that is a multiple of processes x accumulation",
-            )
-        rows = self._size // count
+        rows = slice_rows(self._size, index, count)
         slots = self._pixels.turn_to(step)
-        slot, x, y = (drawn[index * rows : (index + 1) * rows] for drawn in self._draw(step, slots))
+        slot, x, y = (drawn[rows.start : rows.stop] for drawn in self._draw(step, slots))
         view = slots[slot]
         x, y = self._lenses.usable(view, x, y)
         rgb, mask, depth = self._pixels.read(slot, y * self._cameras.sizes[view, 0] + x)
@@ -109,6 +104,16 @@ class RaySampler(Sampler):
         local = self._lenses.directions(view, x, y)
         directions = (self._cameras.rotations[view] @ local[..., None])[..., 0]
         return Rays(self._cameras.centres[view], directions)
+
+
+def slice_rows(size: int, index: int, count: int) -> range:
+    """Which rows of a global batch belong to slice ``index`` of ``count`` equal ones."""
+    if size % count or not 0 <= index < count:
+        raise ConfigError(
+            f"A batch of {size} cannot be cut into {count} equal slices",
+            cure="choose a batch that is a multiple of processes x accumulation",
+        )
+    return range(index * size // count, (index + 1) * size // count)
 
 
 class _PixelStore:

@@ -75,7 +75,7 @@ def evaluate(
     if name in chosen:
         raise ConfigError(f"A baseline is called {name!r} too", cure="name the method differently")
     with _inference(method):
-        state = method.condition(scene.train) if state is None else state
+        state = method.condition(scene.train, scene.bounds) if state is None else state
         device = next((parameter.device for parameter in method.parameters()), torch.device("cpu"))
         renderers: dict[str, Renderer] = {name: lambda i: method.render(state, scored.cameras[i].to(device))}
         renderers |= {each: partial(_baseline, each, scene, scored, on) for each in chosen}

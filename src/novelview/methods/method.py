@@ -7,7 +7,7 @@ Adding a method is adding a folder ``methods/<name>/`` (or installing a package 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +15,14 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from novelview.cameras.cameras import Cameras
+from novelview.config import from_json, to_json
 from novelview.data.samplers import Sampler
 from novelview.data.scene import Scene
+from novelview.errors import ConfigError
+from novelview.layered import LayeredDepthMap
 from novelview.methods.recipe import Recipe
 from novelview.random import Draws
-from novelview.types import Bounds, Frames, RayBatch, Sample, Views
+from novelview.types import Batch, Bounds, Frames, Views
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,24 @@ class Method(nn.Module, ABC):
     idle_parameters: bool = False
 
     @abstractmethod
-    def condition(self, views: Views) -> Any:
-        """The state that ``render`` needs of the input views; opaque to everyone else."""
+    def condition(self, views: Views, bounds: Bounds) -> Any:
+        """The state that ``render`` needs of the input views and the scene's extent; opaque to everyone else."""
 
     @abstractmethod
     def render(self, state: Any, cameras: Cameras) -> Frames:
         """New views. All cameras share one image size; memory is bounded by chunking inside; no gradient."""
 
     @abstractmethod
-    def loss(self, batch: RayBatch | Sample, step: int, draws: Draws) -> Loss:
+    def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
         """Training loss of a batch. Every random number comes from ``draws``."""
+
+    def layers(self, state: Any, camera: Cameras) -> LayeredDepthMap:
+        """What one camera sees as an asset that needs no network any more; where traits promise "layers"."""
+        raise NotImplementedError
+
+    def explain(self, state: Any, camera: Cameras) -> list[dict[str, Any]]:
+        """Which input views a new view is made of, the most important first: JSON facts with the view's name."""
+        return []
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups: dicts with "params" and optionally "scale", a factor on the learning rate."""
@@ -128,9 +139,12 @@ class MethodSpec:
         paper: citation.
         traits: needs and promises.
         config: the configuration dataclass.
-        presets: by name; must contain "default" and "tiny" (for tests: seconds on a CPU).
+        presets: by name, the one that is taken unless another is named first; "tiny" is for tests: seconds on a CPU.
         build: makes the method from its configuration and, for per-scene methods, the extent of the scene.
-        sampler: makes what feeds the training from scene, configuration, recipe and seed.
+        sampler: makes what feeds the training from scenes (one for per-scene methods), configuration, recipe and seed.
+        watched: the scene by which the training of a feed-forward method is judged when no capture is named.
+        weights: run folder of weights that come along, so that the method works under its own name.
+        adjustable: fields of the configuration that may differ between training and rendering.
         load_official: reads a checkpoint of the authors' code, without executing anything in it.
     """
 
@@ -142,5 +156,36 @@ class MethodSpec:
     config: type
     presets: Mapping[str, Preset]
     build: Callable[[Any, Bounds | None], Method]
-    sampler: Callable[[Scene, Any, Recipe, int], Sampler]
+    sampler: Callable[[Sequence[Scene], Any, Recipe, int], Sampler]
     load_official: Callable[[Path], Method] | None = None
+    watched: Callable[[], Scene] | None = None
+    weights: Path | None = None
+    adjustable: frozenset[str] = frozenset()
+
+    def preset(self, name: str | None = None) -> Preset:
+        """A preset by its name, or the first one.
+
+        Raises:
+            ConfigError: there is none of that name; the error lists those there are.
+        """
+        name = name or next(iter(self.presets))
+        if name not in self.presets:
+            raise ConfigError(
+                f"{self.title} has no preset {name!r}", cure=f"choose one of: {', '.join(self.presets)}"
+            )
+        return self.presets[name]
+
+    def adjusted(self, config: Any, changes: Mapping[str, Any]) -> Any:
+        """A trained configuration with fields changed that need no other weights.
+
+        Raises:
+            ConfigError: a field that cannot be changed, or a value that it cannot have.
+        """
+        fixed = sorted(set(changes) - self.adjustable)
+        if fixed:
+            choices = ", ".join(sorted(self.adjustable)) or "nothing"
+            raise ConfigError(
+                f"{self.title} cannot change {', '.join(fixed)} after training",
+                cure=f"it can change: {choices}",
+            )
+        return from_json(self.config, {**to_json(config), **changes}, where=self.name)

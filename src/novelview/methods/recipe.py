@@ -22,8 +22,10 @@ class Recipe:
     """Steps of linear warm-up from warmup_fraction x learning_rate."""
     warmup_fraction: float = 0.0
     """Learning rate at step 0 as a fraction of the peak, when there is a warm-up."""
+    hold_steps: int = 0
+    """Steps at the peak learning rate between warm-up and decay."""
     decay: Literal["constant", "exponential", "cosine"] = "exponential"
-    """Shape of the decay after the warm-up."""
+    """Shape of the decay after warm-up and hold."""
     final_fraction: float = 0.1
     """Learning rate at decay_steps as a fraction of the peak."""
     decay_steps: int | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -63,6 +64,7 @@ class _RunFile:
     recipe: Recipe
     seed: int
     scene: SceneRecord
+    more: tuple[SceneRecord, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -78,6 +80,7 @@ class RunInfo:
         seed: of every random draw.
         scene: what is remembered of the scene.
         split: which views were for training, which held out.
+        more: further scenes it was trained on.
     """
 
     spec: MethodSpec
@@ -86,6 +89,7 @@ class RunInfo:
     seed: int
     scene: SceneRecord
     split: Split
+    more: tuple[SceneRecord, ...] = ()
 
     @property
     def bounds(self) -> Bounds:
@@ -106,12 +110,18 @@ class RunInfo:
             return self.spec.build(self.config, bounds)
 
 
-def describe(spec: MethodSpec, config: Any, recipe: Recipe, scene: Scene, seed: int) -> RunInfo:
-    """What a run of ``spec`` on ``scene`` would say about itself."""
-    record = SceneRecord(
+def describe(
+    spec: MethodSpec, config: Any, recipe: Recipe, scene: Scene, seed: int, more: Sequence[Scene] = ()
+) -> RunInfo:
+    """What a run of ``spec`` on ``scene``, and perhaps more, would say about itself."""
+    split, others = Split(scene.train.names, scene.test.names), tuple(_record(each) for each in more)
+    return RunInfo(spec, config, recipe, seed, _record(scene), split, others)
+
+
+def _record(scene: Scene) -> SceneRecord:
+    return SceneRecord(
         scene.name, to_json(scene.origin), to_json(scene.bounds.to_json()), scene.to_input.to_json()
     )
-    return RunInfo(spec, config, recipe, seed, record, Split(scene.train.names, scene.test.names))
 
 
 def create_run(folder: Path, info: RunInfo) -> None:
@@ -124,7 +134,9 @@ def create_run(folder: Path, info: RunInfo) -> None:
         raise OutputError(
             "There is a run already", where=folder, cure="resume it, or choose another folder for the new one"
         )
-    file = _RunFile(info.spec.name, to_json(info.config), info.recipe, info.seed, info.scene, _versions())
+    file = _RunFile(
+        info.spec.name, to_json(info.config), info.recipe, info.seed, info.scene, info.more, _versions()
+    )
     with atomic_folder(folder) as temporary:
         atomic_write_json(temporary / "run.json", to_json(file))
         atomic_write_json(temporary / "split.json", to_json(info.split))
@@ -153,7 +165,7 @@ def open_run(folder: Path) -> RunInfo:
     spec = find(file.method)
     try:
         config: Any = from_json(spec.config, file.config, where=folder / "run.json")
-        info = RunInfo(spec, config, file.recipe, file.seed, file.scene, split)
+        info = RunInfo(spec, config, file.recipe, file.seed, file.scene, split, file.more)
         _ = info.bounds, info.to_input
     except ConfigError as error:
         raise CheckpointError(error.what, where=error.where, why=error.why, cure=error.cure) from error
@@ -178,13 +190,17 @@ def check_same(folder: Path, saved: RunInfo, asked: RunInfo) -> None:
 
 def _comparable(info: RunInfo) -> dict[str, Any]:
     """All that must be equal; where the photographs lie may change."""
-    origin = {key: value for key, value in info.scene.origin.items() if key != "path"}
+    origin, *others = (
+        {key: value for key, value in scene.origin.items() if key != "path"}
+        for scene in (info.scene, *info.more)
+    )
     return {
         "method": info.spec.name,
         "config": to_json(info.config),
         "recipe": to_json(info.recipe),
         "seed": info.seed,
         "scene": {"origin": origin, **to_json(info.split)},
+        "more": others,
     }
 
 

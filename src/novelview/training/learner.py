@@ -27,7 +27,7 @@ from novelview.training.optim import (
     parameters_of,
     set_learning_rate,
 )
-from novelview.types import RayBatch, Sample
+from novelview.types import Batch, RayBatch
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _PATIENCE = 100
@@ -175,7 +175,7 @@ class _LossModule(nn.Module):
         super().__init__()
         self.method, self._autocast = method, autocast
 
-    def forward(self, batch: RayBatch | Sample, step: int, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, step: int, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         enabled = self._autocast != torch.float32
         with torch.autocast(draws.generator.device.type, self._autocast, enabled=enabled):
             loss = self.method.loss(batch, step, draws)

@@ -32,6 +32,7 @@ def check_recipe(recipe: Recipe, processes: int = 1) -> None:
         (recipe.learning_rate > 0, "learning_rate", "must be positive"),
         (recipe.warmup_steps >= 0, "warmup_steps", "must not be negative"),
         (0 <= recipe.warmup_fraction <= 1, "warmup_fraction", "must lie in [0, 1]"),
+        (recipe.hold_steps >= 0, "hold_steps", "must not be negative"),
         (recipe.final_fraction >= 0, "final_fraction", "must not be negative"),
         (
             recipe.decay != "exponential" or recipe.final_fraction > 0,
@@ -39,9 +40,9 @@ def check_recipe(recipe: Recipe, processes: int = 1) -> None:
             "must be positive for an exponential decay, which never reaches zero",
         ),
         (
-            recipe.decay == "constant" or decay_steps > recipe.warmup_steps,
+            recipe.decay == "constant" or decay_steps > recipe.warmup_steps + recipe.hold_steps,
             "decay_steps" if recipe.decay_steps is not None else "steps",
-            f"must exceed warmup_steps = {recipe.warmup_steps}",
+            f"must exceed warmup_steps + hold_steps = {recipe.warmup_steps} + {recipe.hold_steps}",
         ),
         (all(0 <= beta < 1 for beta in recipe.betas), "betas", "must lie in [0, 1)"),
         (recipe.epsilon > 0, "epsilon", "must be positive"),
@@ -58,8 +59,8 @@ def check_recipe(recipe: Recipe, processes: int = 1) -> None:
 def learning_rate(step: int, recipe: Recipe) -> float:
     """Learning rate of the update that ``step`` (counted from 0) makes.
 
-    Linear warm-up from ``warmup_fraction`` to 1 times the peak, then a decay that reaches ``final_fraction``
-    at ``decay_steps`` and stays there.
+    Linear warm-up from ``warmup_fraction`` to 1 times the peak, ``hold_steps`` there, then a decay that reaches
+    ``final_fraction`` at ``decay_steps`` and stays there.
     """
     if step < recipe.warmup_steps:
         ramp = recipe.warmup_fraction + (1 - recipe.warmup_fraction) * step / recipe.warmup_steps
@@ -67,7 +68,8 @@ def learning_rate(step: int, recipe: Recipe) -> float:
     if recipe.decay == "constant":
         return recipe.learning_rate
     end = recipe.steps if recipe.decay_steps is None else recipe.decay_steps
-    progress = min((step - recipe.warmup_steps) / (end - recipe.warmup_steps), 1.0)
+    start = recipe.warmup_steps + recipe.hold_steps
+    progress = min(max(step - start, 0) / (end - start), 1.0)
     if recipe.decay == "exponential":
         return recipe.learning_rate * recipe.final_fraction**progress
     cosine = 0.5 * (1 + math.cos(math.pi * progress))

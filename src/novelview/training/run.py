@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from accelerate import Accelerator
 
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError, MethodError
-from novelview.methods.discovery import find
+from novelview.methods.discovery import discover, find
 from novelview.methods.method import Method, MethodSpec
 from novelview.methods.recipe import Recipe
 from novelview.training.checkpoint import load_weights, read_checkpoint
@@ -23,7 +24,8 @@ def fit(
     method: str | MethodSpec,
     scene: Scene,
     *,
-    preset: str = "default",
+    more: Sequence[Scene] = (),
+    preset: str | None = None,
     config: Any = None,
     recipe: Recipe | None = None,
     out: str | Path | None = None,
@@ -40,7 +42,8 @@ def fit(
     Args:
         method: name or specification.
         scene: its training views are learnt from, its test views never touched.
-        preset: configuration and recipe to start from.
+        more: further scenes to learn from; feed-forward methods only.
+        preset: configuration and recipe to start from; None: the method's first.
         config: configuration instead of the preset's.
         recipe: recipe instead of the preset's.
         out: run folder; None keeps everything in memory.
@@ -53,19 +56,19 @@ def fit(
         tensorboard: also write TensorBoard files into the run.
 
     Raises:
-        MethodError: unknown method or preset, or the scene lacks what the method needs.
-        ConfigError: a setting cannot work, or differs from those of the run that is resumed.
+        MethodError: unknown method, or the scene lacks what the method needs.
+        ConfigError: unknown preset, a setting that cannot work or differs from those of the run that is resumed.
         CheckpointError: the run cannot be resumed because a file is damaged.
         OutputError: the run folder holds something already, or cannot be written.
         Interrupted: SIGINT or SIGTERM came; the run is saved.
     """
     spec = find(method) if isinstance(method, str) else method
-    chosen = _preset(spec, preset)
+    chosen = spec.preset(preset)
     config, recipe = config or chosen.config, recipe or chosen.recipe
-    check_scene(spec, scene)
+    check_scenes(spec, [scene, *more])
     accelerator = make_accelerator(device)
     check_recipe(recipe, accelerator.num_processes)
-    info = describe(spec, config, recipe, scene, seed)
+    info = describe(spec, config, recipe, scene, seed, more)
     folder = Path(out) if out is not None else None
     if resume and folder is None:
         raise ConfigError(
@@ -75,7 +78,7 @@ def fit(
         info = _prepare_folder(folder, info, resume, accelerator)
     return train(
         info.build(),
-        spec.sampler(scene, config, recipe, seed),
+        spec.sampler([scene, *more], config, recipe, seed),
         recipe,
         folder,
         seed=seed,
@@ -87,20 +90,54 @@ def fit(
     )
 
 
-def load_method(folder: str | Path, device: str = "cpu") -> tuple[Method, RunInfo]:
+def load_method(
+    source: str | Path, device: str = "cpu", adjust: Mapping[str, Any] | None = None
+) -> tuple[Method, RunInfo]:
     """The method as the run's latest checkpoint left it, ready to render, and what the run says of it.
 
     Averaged weights are used where the recipe asked for them.
 
+    Args:
+        source: a run folder, or the name of a method that comes with weights.
+        device: where to.
+        adjust: fields of the configuration that shall differ from the run's.
+
     Raises:
         CheckpointError: no run folder, no checkpoint yet, or a file that is damaged or does not fit.
+        ConfigError: a field cannot be adjusted.
         MethodError: the run's method is not installed.
     """
-    folder = Path(folder)
+    folder = located(source)
     info = open_run(folder)
+    info = replace(info, config=info.spec.adjusted(info.config, adjust or {}))
     method = info.build()
     load_weights(method, read_checkpoint(folder, training=False), averaged=True, where=folder)
     return method.to(device).eval(), info
+
+
+def located(source: str | Path) -> Path:
+    """The run folder of that path, or of the weights that come with the method of that name."""
+    folder, spec = Path(source), discover().get(str(source))
+    if folder.exists() or spec is None:
+        return folder
+    if spec.weights is None:
+        raise MethodError(
+            f"{spec.title} comes without weights",
+            cure=f"train it: novelview train {spec.name} --data CAPTURE",
+        )
+    return spec.weights
+
+
+def check_scenes(spec: MethodSpec, scenes: Sequence[Scene]) -> None:
+    """Raise :class:`MethodError` when the method cannot learn from so many scenes, or one lacks what it needs."""
+    if len(scenes) > 1 and spec.traits.regime == "per-scene":
+        raise MethodError(
+            f"{spec.title} learns one scene at a time",
+            why=f"{len(scenes)} are named",
+            cure="name one capture",
+        )
+    for scene in scenes:
+        check_scene(spec, scene)
 
 
 def check_scene(spec: MethodSpec, scene: Scene) -> None:
@@ -125,14 +162,6 @@ def check_scene(spec: MethodSpec, scene: Scene) -> None:
             why="the capture has none",
             cure=f"add {' and '.join(missing)} to the capture, or choose a method that does without",
         )
-
-
-def _preset(spec: MethodSpec, name: str) -> Any:
-    if name not in spec.presets:
-        raise MethodError(
-            f"{spec.title} has no preset {name!r}", cure=f"choose one of: {', '.join(spec.presets)}"
-        )
-    return spec.presets[name]
 
 
 def _prepare_folder(folder: Path, asked: RunInfo, resume: bool, accelerator: Accelerator) -> RunInfo:

@@ -73,27 +73,25 @@ def test_scenes_of_a_family_differ_in_what_they_show() -> None:
 
 def test_the_stream_is_stateless_and_has_what_was_asked_for() -> None:
     stream = ProceduralStream(families=("object", "forward"), size=16, sources=3, targets=2)
-    sample, bounds = stream.item(7)
-    other, _ = stream.item(8)
-    again, bounds_again = ProceduralStream(
-        families=("object", "forward"), size=16, sources=3, targets=2
-    ).item(7)
+    sample = stream.item(7)
+    other = stream.item(8)
+    again = ProceduralStream(families=("object", "forward"), size=16, sources=3, targets=2).item(7)
     assert torch.equal(sample.sources.images(), again.sources.images())
     assert torch.equal(sample.targets.depths(), again.targets.depths())
-    assert bounds == bounds_again
+    assert sample.bounds == again.bounds
     assert (len(sample.sources), len(sample.targets)) == (3, 2)
     assert sample.sources.has_depths
     assert set(sample.sources.names).isdisjoint(sample.targets.names)
     assert not torch.equal(other.sources.images(), sample.sources.images())
-    elsewhere, _ = ProceduralStream(
-        families=("object", "forward"), seed=1, size=16, sources=3, targets=2
-    ).item(7)
+    elsewhere = ProceduralStream(families=("object", "forward"), seed=1, size=16, sources=3, targets=2).item(
+        7
+    )
     assert not torch.equal(elsewhere.sources.images(), sample.sources.images())
 
 
 def test_a_family_named_more_often_comes_more_often() -> None:
     stream = ProceduralStream(families=("object", "room", "room", "room"), size=1, sources=1, targets=1)
-    masked = [stream.item(i)[0].sources.has_masks for i in range(40)]
+    masked = [stream.item(i).sources.has_masks for i in range(40)]
     assert 2 <= sum(masked) <= 20
 
 
@@ -102,7 +100,7 @@ def test_neighbouring_views_of_the_stream_overlap() -> None:
     for family in FAMILIES:
         shares = []
         for i in range(8):
-            sample, _ = ProceduralStream(families=(family,), seed=3, size=32).item(i)
+            sample = ProceduralStream(families=(family,), seed=3, size=32).item(i)
             target = sample.targets
             rays, depth = target.cameras.rays()[0].reshape(-1), target.depth(0).reshape(-1)
             points = (rays.origins + depth[:, None] * rays.directions)[depth > 0]

@@ -19,7 +19,7 @@ def test_few_views_are_smoothed_more() -> None:
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.normal_(generator=generator_for(0, "table"))
-    batch = METHOD.sampler(scene, preset.config, preset.recipe, 0).batch(0)
+    batch = METHOD.sampler([scene], preset.config, preset.recipe, 0).batch(0)
     assert batch.views == len(scene.train)
 
     def total(views: int, step: int) -> float:

@@ -90,7 +90,7 @@ def test_training_and_rendering_agree_where_a_pixel_is(wall: Cameras) -> None:
         "wall", Views.from_tensors(wall, images), Views.from_tensors(wall[:0], images[:0]), SYNTHETIC
     )
     config = replace(TINY, pixel_centre=0.0)
-    batch = find("nerf").sampler(scene, config, PRESETS["tiny"].recipe, 0).batch(0)
+    batch = find("nerf").sampler([scene], config, PRESETS["tiny"].recipe, 0).batch(0)
     all_rays, colours = through_pixels(wall, 0.0).rays().directions.reshape(-1, 3), images.reshape(-1, 3)
     nearest = torch.cdist(batch.rays.directions.double(), all_rays.double()).argmin(dim=-1)
     torch.testing.assert_close(batch.rgb, colours[nearest], atol=0.5 / 255, rtol=0)

@@ -10,7 +10,7 @@ from novelview.data.procedural.families import FAMILIES, make_stage
 from novelview.data.procedural.scenes import render_views, stage_cameras
 from novelview.errors import ConfigError
 from novelview.random import generator_for
-from novelview.types import Bounds, Sample
+from novelview.types import Sample
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class ProceduralStream:
                 cure="give each of them 1 or more",
             )
 
-    def item(self, index: int) -> tuple[Sample, Bounds]:
-        """Sample number ``index`` and the extent of its scene."""
+    def item(self, index: int) -> Sample:
+        """Sample number ``index``."""
         generator = generator_for(self.seed, "stream", index)
         family = self.families[int(torch.randint(len(self.families), (), generator=generator))]
         seed = int(torch.randint(2**62, (), generator=generator))
@@ -58,4 +58,4 @@ class ProceduralStream:
         cameras = stage_cameras(stage, count, self.size, seed, share)
         views = render_views(stage, cameras, self.supersample, self.device)
         order = torch.randperm(count, generator=generator).tolist()
-        return Sample(views[order[: self.sources]], views[order[self.sources :]]), stage.bounds
+        return Sample(views[order[: self.sources]], views[order[self.sources :]], stage.bounds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from novelview.data.samplers import RaySampler
 from novelview.data.scene import Scene
 from novelview.errors import MethodError
@@ -18,8 +20,8 @@ def build(config: GridConfig, bounds: Bounds | None) -> Grid:
     return Grid(config, bounds)
 
 
-def sampler(scene: Scene, config: GridConfig, recipe: Recipe, seed: int) -> RaySampler:
-    return RaySampler(scene.train, recipe.batch, seed)
+def sampler(scenes: Sequence[Scene], config: GridConfig, recipe: Recipe, seed: int) -> RaySampler:
+    return RaySampler(scenes[0].train, recipe.batch, seed)
 
 
 METHOD = MethodSpec(

@@ -61,15 +61,15 @@ class GridConfig:
 
 
 PRESETS = {
-    "fast": Preset(
-        GridConfig(resolution=96, colour_resolution=96),
-        Recipe(steps=1000, batch=4096, learning_rate=0.4),
-        "about one and a half minutes on two CPU cores, for images of some 100 pixels",
-    ),
     "default": Preset(
         GridConfig(resolution=128, colour_resolution=128),
         Recipe(steps=2000, batch=4096, learning_rate=0.4),
         "about five minutes on two CPU cores, for images of some 100 pixels",
+    ),
+    "fast": Preset(
+        GridConfig(resolution=96, colour_resolution=96),
+        Recipe(steps=1000, batch=4096, learning_rate=0.4),
+        "about one and a half minutes on two CPU cores, for images of some 100 pixels",
     ),
     "high": Preset(
         GridConfig(resolution=160, colour_resolution=160),

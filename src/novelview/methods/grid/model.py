@@ -23,7 +23,7 @@ from novelview.methods.grid.warp import make_warp
 from novelview.methods.method import Loss, Method
 from novelview.random import Draws
 from novelview.rendering.volume import mean_depth, opacity
-from novelview.types import Bounds, Frames, RayBatch, Sample, Views
+from novelview.types import Batch, Bounds, Frames, RayBatch, Views
 
 # Where a scene has no background, this is what remains of rays that nothing stops.
 GREY = (0.5, 0.5, 0.5)
@@ -75,7 +75,7 @@ class Grid(Method):
         channels = 3 * (config.degree + 1) ** 2
         self.field = GridField(*self._shapes(), channels, config.initial_density)
 
-    def condition(self, views: Views) -> Tensor:
+    def condition(self, views: Views, bounds: Bounds) -> Tensor:
         """The coarse copy of the density; all else is in the parameters."""
         return self.field.pooled()
 
@@ -103,7 +103,7 @@ class Grid(Method):
         self.stage = int(structure["stage"])
         self.field.resize(*self._shapes())
 
-    def loss(self, batch: RayBatch | Sample, step: int, draws: Draws) -> Loss:
+    def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
         assert isinstance(batch, RayBatch)
         config, field = self.config, self.field
         jitter = draws.rand(len(batch), 1).to(batch.rgb.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from novelview.data.samplers import RaySampler
 from novelview.data.scene import Scene
 from novelview.errors import MethodError
@@ -19,10 +21,10 @@ def build(config: NeRFConfig, bounds: Bounds | None) -> NeRF:
     return NeRF(config, bounds)
 
 
-def sampler(scene: Scene, config: NeRFConfig, recipe: Recipe, seed: int) -> RaySampler:
-    cameras = through_pixels(scene.train.cameras, config.pixel_centre)
+def sampler(scenes: Sequence[Scene], config: NeRFConfig, recipe: Recipe, seed: int) -> RaySampler:
+    cameras = through_pixels(scenes[0].train.cameras, config.pixel_centre)
     return RaySampler(
-        scene.train.with_cameras(cameras),
+        scenes[0].train.with_cameras(cameras),
         recipe.batch,
         seed,
         one_view_per_step=config.one_view_per_step,

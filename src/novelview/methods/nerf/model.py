@@ -33,7 +33,7 @@ from novelview.rendering.volume import (
     over,
     weights_from_alpha,
 )
-from novelview.types import Bounds, Frames, RayBatch, Sample, Views
+from novelview.types import Batch, Bounds, Frames, RayBatch, Views
 
 # Hidden layers that stay in the CPU's cache are much faster there; a GPU wants more work at once.
 RAYS_AT_ONCE = {"cpu": 64, "cuda": 8192}
@@ -102,7 +102,7 @@ class NeRF(Method):
         self.coarse = Network(config)
         self.fine = Network(config)
 
-    def condition(self, views: Views) -> None:
+    def condition(self, views: Views, bounds: Bounds) -> None:
         """Nothing: the scene is in the parameters."""
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class NeRF(Method):
             frames.append(Frames(pixels[..., :3], pixels[..., 3], pixels[..., 4]))
         return Frames.concatenate(frames)
 
-    def loss(self, batch: RayBatch | Sample, step: int, draws: Draws) -> Loss:
+    def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
         assert isinstance(batch, RayBatch)
         randomness = Randomness.draw(self.config, draws, len(batch), batch.rgb.device)
         coarse, fine = self(batch.rays, randomness)

@@ -1,0 +1,72 @@
+"""Quark: Real-time, High-resolution, and General Neural View Synthesis (Flynn, Broxton, Murmann et al., 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from novelview.data.procedural import ProceduralStream, make_scene
+from novelview.data.samples import SampleSampler, SceneSamples, Source, halved
+from novelview.data.scene import Scene
+from novelview.methods.method import MethodSpec, Traits
+from novelview.methods.quark.config import PRESETS, QuarkConfig
+from novelview.methods.quark.model import Quark
+from novelview.methods.recipe import Recipe
+from novelview.types import Bounds, Sample
+
+# What is trained on: objects before nothing teach little about occlusion.
+FAMILIES = ("forward", "room", "table")
+WATCHED_SIZE = 128
+
+
+def build(config: QuarkConfig, bounds: Bounds | None) -> Quark:
+    return Quark(config)
+
+
+def sampler(scenes: Sequence[Scene], config: QuarkConfig, recipe: Recipe, seed: int) -> SampleSampler:
+    """Of the scenes' training views, and endless procedural scenes: those alone where a scene is one itself."""
+    # Samples of the first, coarse part of the training.
+    coarse = round(config.half_resolution * recipe.steps) * recipe.batch
+    full, half = (_stream(config, seed, size) for size in (config.size, config.size // 2))
+
+    def made(index: int) -> Sample:
+        return (half if index < coarse else full).item(index)
+
+    def of(scene: Scene) -> Source:
+        samples = SceneSamples(scene.train, scene.bounds, config.views, seed)
+
+        def seen(index: int) -> Sample:
+            sample = samples.item(index)
+            return halved(sample) if index < coarse else sample
+
+        return seen
+
+    captured = [of(scene) for scene in scenes if "procedural" not in scene.origin]
+    share = config.procedural if captured else 1.0
+    weights = [share, *[(1 - share) / len(captured) for _ in captured]]
+    return SampleSampler([made, *captured], recipe.batch, seed, weights)
+
+
+def _stream(config: QuarkConfig, seed: int, size: int) -> ProceduralStream:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return ProceduralStream(FAMILIES, seed=seed, size=size, sources=config.views, device=device)
+
+
+def watched() -> Scene:
+    return make_scene("room", 2_000_000, views=33, size=WATCHED_SIZE)
+
+
+METHOD = MethodSpec(
+    name="quark",
+    title="Quark",
+    summary="new views of any scene at once, without training: layered depth maps from a few photographs",
+    paper="Flynn et al., Quark: Real-time, High-resolution, and General Neural View Synthesis, SIGGRAPH Asia 2024",
+    traits=Traits(regime="feed-forward", min_views=2, exports=frozenset({"layers"})),
+    config=QuarkConfig,
+    presets=PRESETS,
+    build=build,
+    sampler=sampler,
+    watched=watched,
+    adjustable=frozenset({"views", "fade", "exposure", "precision"}),
+)

@@ -1,0 +1,105 @@
+"""Samples for feed-forward methods: stateless, cut into slices, and never with the target among the sources."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from novelview.cameras import Cameras
+from novelview.data.procedural import ProceduralStream, make_scene
+from novelview.data.samples import SampleSampler, SceneSamples, halved
+from novelview.data.scene import Scene
+from novelview.data.straighten import straightened
+from novelview.errors import ConfigError
+from novelview.geometry.lenses import Lens
+from novelview.types import Views
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return make_scene("forward", 3, views=10, size=16, supersample=1)
+
+
+def test_a_scenes_samples_never_show_their_target(scene: Scene) -> None:
+    samples = SceneSamples(scene.train, scene.bounds, sources=3, seed=5)
+    targets = set()
+    for i in range(12):
+        sample = samples.item(i)
+        assert len(sample.sources) == 3
+        assert len(sample.targets) == 1
+        assert sample.targets.names[0] not in sample.sources.names
+        assert set(sample.targets.names) | set(sample.sources.names) <= set(scene.train.names)
+        assert sample.bounds == scene.bounds
+        targets.add(sample.targets.names[0])
+    assert len(targets) >= 4
+    assert samples.item(7).sources.names == samples.item(7).sources.names
+
+
+def test_slices_together_are_the_batch() -> None:
+    stream = ProceduralStream(("forward",), size=8, sources=2)
+    sampler = SampleSampler([stream.item], 4)
+    whole = sampler.batch(3)
+    parts = [*sampler.batch(3, 0, 2), *sampler.batch(3, 1, 2)]
+    assert len(whole) == 4
+    for one, other in zip(whole, parts, strict=True):
+        assert torch.equal(one.sources.images(), other.sources.images())
+    assert not torch.equal(whole[0].sources.images(), sampler.batch(4)[0].sources.images())
+    with pytest.raises(ConfigError, match="cannot be cut into 3"):
+        sampler.batch(0, 0, 3)
+
+
+def test_all_samples_of_a_step_come_from_one_source() -> None:
+    small, large = (ProceduralStream(("forward",), size=size, sources=2).item for size in (8, 12))
+    sampler = SampleSampler([small, large], 2, seed=3, weights=[0.25, 0.75])
+    sizes = [[sample.targets.cameras.common_size[0] for sample in sampler.batch(step)] for step in range(40)]
+    assert all(len(set(step)) == 1 for step in sizes)
+    assert 3 <= sum(step[0] == 8 for step in sizes) <= 18
+
+
+def test_halved_samples_show_the_same_at_half_the_size(scene: Scene) -> None:
+    sample = SceneSamples(scene.train, scene.bounds, sources=2).item(0)
+    half = halved(sample)
+    for whole, small in ((sample.sources, half.sources), (sample.targets, half.targets)):
+        assert small.cameras.common_size == (8, 8)
+        image, half_image = whole.image(0), small.image(0)
+        torch.testing.assert_close(half_image[2, 3], image[4:6, 6:8].mean(dim=(0, 1)))
+        assert torch.equal(small.depth(0), whole.depth(0)[::2, ::2])
+        # A pixel's ray is the mean of those of the four it is made of.
+        torch.testing.assert_close(
+            small.cameras[0].rays().directions[0, 2, 3],
+            whole.cameras[0].rays().directions[0, 4:6, 6:8].mean(dim=(0, 1)),
+            atol=1e-5,
+            rtol=0,
+        )
+
+
+def lens(strength: float) -> Cameras:
+    pose = torch.eye(4)[None, :3]
+    camera = Cameras.pinhole(pose, torch.tensor([40.0, 40.0, 32.0, 24.0]), 64, 48)
+    distortion = torch.zeros(1, 8)
+    distortion[0, 0] = strength
+    return Cameras(
+        camera.camera_to_world, camera.intrinsics, camera.sizes, torch.tensor([int(Lens.OPENCV)]), distortion
+    )
+
+
+@pytest.mark.parametrize("strength", [-0.08, 0.08], ids=["barrel", "pincushion"])
+def test_straightened_photographs_show_what_a_pinhole_camera_sees(strength: float) -> None:
+    camera = lens(strength)
+
+    def shown(rays: torch.Tensor) -> torch.Tensor:
+        x, y = rays[..., 0] / rays[..., 2], rays[..., 1] / rays[..., 2]
+        return torch.stack(
+            [0.5 + 0.4 * torch.sin(4 * x), 0.5 + 0.4 * torch.cos(4 * y), 0.5 + 0.3 * x * y], -1
+        )
+
+    photograph = shown(camera.rays().directions)
+    expected = shown(camera.undistorted().rays().directions)[0]
+    found = straightened(Views.from_tensors(camera, photograph), 0)
+    inner = (slice(6, -6), slice(6, -6))
+    assert float((found - expected)[inner].abs().max()) < 5e-3
+    assert float((photograph[0] - expected)[inner].abs().max()) > 2e-2
+
+
+def test_a_pinhole_photograph_stays_as_it_is(scene: Scene) -> None:
+    assert torch.equal(straightened(scene.train, 0), scene.train.image(0))

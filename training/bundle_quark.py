@@ -1,0 +1,94 @@
+"""Score a run of Quark on the fixed held-out samples, and put it in the place of the bundled weights if it is better.
+
+    python training/bundle_quark.py RUN [--keep-always]
+
+The samples come from the seed that `benchmarks/quark_quality.py` uses and that no training does.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import torch  # noqa: E402
+import tyro  # noqa: E402
+
+import quark_quality  # noqa: E402
+from novelview.data.procedural import ProceduralStream  # noqa: E402
+from novelview.evaluation.metrics import psnr, ssim  # noqa: E402
+from novelview.methods.method import Method  # noqa: E402
+from novelview.training.bundle import bundle  # noqa: E402
+from novelview.training.checkpoint import read_checkpoint  # noqa: E402
+from novelview.training.run import load_method  # noqa: E402
+
+PLACE = ROOT / "src" / "novelview" / "methods" / "quark" / "weights"
+FAMILIES = ("forward", "room", "table")
+SAMPLES, SIZE = 24, 160
+
+
+@dataclass(frozen=True)
+class Options:
+    """Score a run and bundle it."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder."""
+    keep_always: bool = False
+    """Bundle it even where the weights that are there score better."""
+
+
+def main(options: Options) -> None:
+    """Replace the bundled weights where the run is better."""
+    method, info = load_method(options.run)
+    found = scores(method)
+    before = json.loads((PLACE / "card.json").read_text())["scores"] if PLACE.exists() else {}
+    print(json.dumps({"found": found, "before": before}, indent=1))
+    if before and found["mean"]["psnr"] <= before["mean"]["psnr"] and not options.keep_always:
+        print("the weights that are there are better")
+        return
+    progress = read_checkpoint(options.run, training=False).progress
+    card: dict[str, Any] = {
+        "method": "quark",
+        "preset": "small",
+        "data": f"endless procedural scenes ({', '.join(FAMILIES)}) alone; no photograph",
+        "steps": progress.step,
+        "of steps": info.recipe.steps,
+        "batch": info.recipe.batch,
+        "seconds": round(progress.seconds),
+        "parameters": sum(each.numel() for each in method.parameters()),
+        "held out": f"{SAMPLES} samples of each family from seed {quark_quality.HELD_OUT_SEED}, {SIZE}x{SIZE}, "
+        f"{method.config.views} views",
+        "scores": found,
+        "licence": "Apache-2.0",
+    }
+    if PLACE.exists():
+        shutil.rmtree(PLACE)
+    bundle(options.run, PLACE, card)
+
+
+@torch.no_grad()
+def scores(method: Method) -> dict[str, dict[str, float]]:
+    """Mean PSNR and SSIM per family and over all."""
+    found: dict[str, dict[str, float]] = {}
+    for family in FAMILIES:
+        stream = ProceduralStream((family,), quark_quality.HELD_OUT_SEED, SIZE, method.config.views)
+        each = []
+        for i in range(SAMPLES):
+            sample = stream.item(i)
+            state = method.condition(sample.sources, sample.bounds)
+            image, truth = method.render(state, sample.targets.cameras[:1]).rgb[0], sample.targets.image(0)
+            each.append((psnr(image, truth), ssim(image, truth, "gaussian11")))
+        found[family] = {"psnr": fmean(a for a, _ in each), "ssim": fmean(b for _, b in each)}
+    found["mean"] = {key: fmean(found[family][key] for family in FAMILIES) for key in ("psnr", "ssim")}
+    return found
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
