@@ -25,8 +25,8 @@ from novelview.methods.quark.rig import Rig
 HEAD = """# Quark: parameters and operations
 
 Made by `benchmarks/quark_cost.py`. Operations of convolutions and matrix products of one frame; two per multiplication
-and addition; the attention's sums over views are not among them. Stages by module; the specification's figures are for the paper's preset at 1080p with 8 views: 0.96 million
-parameters, 497 to 515 GFLOP.
+and addition; the attention's sums over views are not among them. Stages by module; the specification's figures are for
+the paper's preset at 1080p with 8 views: 0.96 million parameters, 497 to 515 GFLOP.
 
 | preset | views | frame | parameters | GFLOP | encoder | updates | fusion | rest |
 |---|---|---|---|---|---|---|---|---|
