@@ -45,7 +45,8 @@ colours sRGB in [0, 1]. "views" are those there are to choose from, and those th
 | scene | views, size | quark | {" | ".join(BASELINES)} | grid |
 |---|---|---|{"---|" * len(BASELINES)}---|
 """
-HELD_OUT_SEED = 1_000_000
+HELD_OUT_SEED, SIZE = 1_000_000, 160
+FAMILIES = ("forward", "room", "table")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def main(options: Options) -> None:
 
 def rows(options: Options, method: Method) -> Iterator[str]:
     """The table's rows."""
-    for family in ("forward", "room", "table"):
+    for family in FAMILIES:
         yield procedural(options, method, family)
     folders = [] if options.data is None else sorted(path for path in options.data.iterdir() if path.is_dir())
     for folder in folders:
@@ -107,22 +108,34 @@ def rows(options: Options, method: Method) -> Iterator[str]:
 
 def procedural(options: Options, method: Method, family: str) -> str:
     """Samples of a family: as many views as a frame is made of, and one to predict."""
-    stream = ProceduralStream((family,), seed=HELD_OUT_SEED, size=160, sources=method.config.views)
-    scores: dict[str, list[tuple[float, float]]] = {}
-    for i in range(options.samples):
-        for name, image in contenders(method, stream.item(i)):
-            truth = stream.item(i).targets.image(0)
-            scores.setdefault(name, []).append((psnr(image, truth), ssim(image, truth, "gaussian11")))
-    cells = [f"{fmean(a for a, _ in each):.2f} / {fmean(b for _, b in each):.3f}" for each in scores.values()]
-    views = f"{method.config.views}, {options.samples} samples, 160x160"
+    scores = held_out_scores(method, family, options.samples, tuple(BASELINES))
+    cells = [f"{found:.2f} / {alike:.3f}" for found, alike in scores.values()]
+    views = f"{method.config.views}, {options.samples} samples, {SIZE}x{SIZE}"
     return f"| procedural {family} | {views} | {' | '.join(cells)} | - |"
 
 
-def contenders(method: Method, sample: Sample) -> Iterator[tuple[str, torch.Tensor]]:
+@torch.no_grad()
+def held_out_scores(
+    method: Method, family: str, samples: int, baselines: tuple[str, ...] = ()
+) -> dict[str, tuple[float, float]]:
+    """Mean PSNR and SSIM of the method, called "quark", and of baselines on the first held-out samples of a family."""
+    stream = ProceduralStream((family,), seed=HELD_OUT_SEED, size=SIZE, sources=method.config.views)
+    scores: dict[str, list[tuple[float, float]]] = {}
+    for i in range(samples):
+        sample = stream.item(i)
+        truth = sample.targets.image(0)
+        for name, image in contenders(method, sample, baselines):
+            scores.setdefault(name, []).append((psnr(image, truth), ssim(image, truth, "gaussian11")))
+    return {name: (fmean(a for a, _ in each), fmean(b for _, b in each)) for name, each in scores.items()}
+
+
+def contenders(
+    method: Method, sample: Sample, baselines: tuple[str, ...]
+) -> Iterator[tuple[str, torch.Tensor]]:
     """What each makes of a sample's sources."""
     camera, bounds = sample.targets.cameras[:1], sample.bounds
     yield "quark", method.render(method.condition(sample.sources, bounds), camera).rgb[0]
-    for name in BASELINES:
+    for name in baselines:
         yield name, baseline(name, sample.sources, bounds, camera).rgb[0]
 
 

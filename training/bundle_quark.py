@@ -18,20 +18,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import torch  # noqa: E402
 import tyro  # noqa: E402
 
-import quark_quality  # noqa: E402
-from novelview.data.procedural import ProceduralStream  # noqa: E402
-from novelview.evaluation.metrics import psnr, ssim  # noqa: E402
 from novelview.methods.method import Method  # noqa: E402
 from novelview.training.bundle import bundle  # noqa: E402
 from novelview.training.checkpoint import read_checkpoint  # noqa: E402
 from novelview.training.run import load_method  # noqa: E402
+from quark_quality import FAMILIES, HELD_OUT_SEED, SIZE, held_out_scores  # noqa: E402
 
 PLACE = ROOT / "src" / "novelview" / "methods" / "quark" / "weights"
-FAMILIES = ("forward", "room", "table")
-SAMPLES, SIZE = 24, 160
+SAMPLES = 24
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ def main(options: Options) -> None:
         "batch": info.recipe.batch,
         "seconds": round(progress.seconds),
         "parameters": sum(each.numel() for each in method.parameters()),
-        "held out": f"{SAMPLES} samples of each family from seed {quark_quality.HELD_OUT_SEED}, {SIZE}x{SIZE}, "
+        "held out": f"{SAMPLES} samples of each family from seed {HELD_OUT_SEED}, {SIZE}x{SIZE}, "
         f"{method.config.views} views",
         "scores": found,
         "licence": "Apache-2.0",
@@ -73,21 +69,14 @@ def main(options: Options) -> None:
     bundle(options.run, PLACE, card)
 
 
-@torch.no_grad()
 def scores(method: Method) -> dict[str, dict[str, float]]:
     """Mean PSNR and SSIM per family and over all."""
-    found: dict[str, dict[str, float]] = {}
-    for family in FAMILIES:
-        stream = ProceduralStream((family,), quark_quality.HELD_OUT_SEED, SIZE, method.config.views)
-        each = []
-        for i in range(SAMPLES):
-            sample = stream.item(i)
-            state = method.condition(sample.sources, sample.bounds)
-            image, truth = method.render(state, sample.targets.cameras[:1]).rgb[0], sample.targets.image(0)
-            each.append((psnr(image, truth), ssim(image, truth, "gaussian11")))
-        found[family] = {"psnr": fmean(a for a, _ in each), "ssim": fmean(b for _, b in each)}
-    found["mean"] = {key: fmean(found[family][key] for family in FAMILIES) for key in ("psnr", "ssim")}
-    return found
+    found = {
+        family: dict(zip(("psnr", "ssim"), held_out_scores(method, family, SAMPLES)["quark"], strict=True))
+        for family in FAMILIES
+    }
+    mean = {key: fmean(found[family][key] for family in FAMILIES) for key in ("psnr", "ssim")}
+    return {**found, "mean": mean}
 
 
 if __name__ == "__main__":

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 from rich.console import Console
 
-from novelview.cameras.camera_file import read_cameras
 from novelview.cameras.cameras import Cameras
 from novelview.cli.options import MethodOptions, SceneOptions, Unprefixed, parse
-from novelview.cli.runs import folder_for, scene_to_show
+from novelview.cli.runs import cameras_of_file, folder_for, scene_to_show
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError, MethodError
 from novelview.export.layers import write_layers
@@ -58,13 +57,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def _camera(options: Export, scene: Scene) -> Cameras:
     if options.camera is not None:
-        cameras, _ = read_cameras(options.camera, scene.train.cameras[0].common_size)
+        cameras, _ = cameras_of_file(options.camera, scene)
         if len(cameras) != 1:
             raise ConfigError(
                 f"{len(cameras)} poses are given", where=options.camera, cure="name a file with one"
             )
-        moved = scene.to_input.inverse().poses(cameras.camera_to_world)
-        return replace(cameras, camera_to_world=moved)
+        return cameras
     if options.view is None:
         centres = scene.train.cameras.centres
         nearest = torch.linalg.vector_norm(centres - centres.mean(dim=0), dim=-1).argmin()

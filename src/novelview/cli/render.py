@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +13,9 @@ from rich.console import Console
 
 from novelview.cameras import paths
 from novelview.cameras.arrangement import looks_inward
-from novelview.cameras.camera_file import read_cameras
 from novelview.cameras.cameras import Cameras
 from novelview.cli.options import MethodOptions, SceneOptions, Unprefixed, parse
-from novelview.cli.runs import folder_for, scene_to_show
+from novelview.cli.runs import cameras_of_file, folder_for, scene_to_show
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError, MethodError
 from novelview.export.colours import colourise_depth, depth_range
@@ -73,14 +72,15 @@ def run(arguments: Sequence[str]) -> int:
     cameras = cameras.to(next(method.parameters()).device)
     near_far = None if options.show == "rgb" else path_depths(method, scene, cameras)
     pictures = (picture(frame, options.show, near_far) for frame in render_frames(method, scene, cameras))
+    facts = explained(method, scene, cameras) if options.explain else None
     name = "picture.png" if len(cameras) == 1 else "video.mp4"
     out = options.out or folder_for(run, info, scene) / name
     write(out, pictures, len(cameras), options.fps or fps or 30.0)
     console = Console(highlight=False)
     console.print(f"wrote {out}")
-    if options.explain:
+    if facts is not None:
         beside = out.with_suffix(".json")
-        atomic_write_json(beside, explained(method, scene, cameras))
+        atomic_write_json(beside, facts)
         console.print(f"wrote {beside}")
     return 0
 
@@ -153,9 +153,7 @@ def _depth(frame: Frames) -> torch.Tensor:
 def _choose_cameras(options: Render, scene: Scene) -> tuple[Cameras, float | None]:
     fps = None
     if options.cameras is not None:
-        cameras, fps = read_cameras(options.cameras, scene.train.cameras[0].common_size)
-        moved = scene.to_input.inverse().poses(cameras.camera_to_world)
-        cameras = replace(cameras, camera_to_world=moved)
+        cameras, fps = cameras_of_file(options.cameras, scene)
     else:
         cameras = path_cameras(scene, options.path, options.frames)
     if options.size is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from novelview.cameras.camera_file import read_cameras
+from novelview.cameras.cameras import Cameras
 from novelview.cli.options import SceneOptions
 from novelview.data.open import reopen_scene
 from novelview.data.procedural import make_scene
@@ -56,6 +58,13 @@ def scene_to_show(run: Path, info: RunInfo, options: SceneOptions) -> Scene:
             cure="leave out the options about the capture, or train anew with them",
         )
     return open_run_scene(run, info, options.data)
+
+
+def cameras_of_file(path: Path, scene: Scene) -> tuple[Cameras, float | None]:
+    """Cameras that a file gives in the capture's coordinates, in the scene's, and its frames per second."""
+    cameras, fps = read_cameras(path, scene.train.cameras[0].common_size)
+    moved = scene.to_input.inverse().poses(cameras.camera_to_world)
+    return replace(cameras, camera_to_world=moved), fps
 
 
 def folder_for(run: Path, info: RunInfo, scene: Scene) -> Path:

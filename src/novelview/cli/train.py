@@ -183,7 +183,9 @@ def _parse(arguments: Sequence[str]) -> Any:
 def _find_method(arguments: Sequence[str]) -> MethodSpec:
     names = discover()
     for i, word in enumerate(arguments):
-        if word in names and (i == 0 or arguments[i - 1] not in ("--data", "--out", "--preset", "--split")):
+        if word in names and (
+            i == 0 or arguments[i - 1] not in ("--data", "--more", "--out", "--preset", "--split")
+        ):
             return names[word]
     if any(word in ("-h", "--help") for word in arguments):
         print("usage: novelview train METHOD --data DIR [options in any order]\n")

@@ -87,13 +87,17 @@ def disparities(
     return far + (anchor + share / 2) / count * (near - far)
 
 
+def look_up(images: Float[Tensor, "b c p q"], places: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b c h w"]:
+    """Bilinear values of images at places in parts of these; borders go on."""
+    return F.grid_sample(images, 2 * places - 1, padding_mode="border", align_corners=False)
+
+
 def gather(
     images: Float[Tensor, "b m c p q"], places: Float[Tensor, "b m l h w 2"]
 ) -> Float[Tensor, "b m l c h w"]:
     """Back-projection: bilinear values of images where the layers' points are seen, of their borders beyond these."""
     b, m, layers, h, w, _ = places.shape
-    grid = (2 * places - 1).reshape(b * m, layers * h, w, 2)
-    values = F.grid_sample(images.flatten(0, 1), grid, padding_mode="border", align_corners=False)
+    values = look_up(images.flatten(0, 1), places.reshape(b * m, layers * h, w, 2))
     return values.view(b, m, -1, layers, h, w).transpose(2, 3)
 
 
@@ -181,15 +185,15 @@ def march(
         met = disparity[layer].mean().expand_as(forward)
         for _ in range(MARCH_STEPS):
             places, _ = _met(start, ahead, forward, origin[2], met)
-            met = _sampled(disparity[layer][None], places)[0]
+            met = look_up(disparity[layer][None, None], places[None])[0, 0]
         places, steps = _met(start, ahead, forward, origin[2], met)
         opacity = torch.ones_like(light)
         if layer:
             inside = ((places > 0) & (places < 1)).all(dim=-1)
-            opacity = _sampled(alpha[layer][None], places)[0] * inside
+            opacity = look_up(alpha[layer][None, None], places[None])[0, 0] * inside
         # What lies behind the eye is not seen.
         weight = light * opacity * (steps > 0)
-        colour = colour + weight * _sampled(rgb[layer], places)
+        colour = colour + weight * look_up(rgb[layer][None], places[None])[0]
         seen_disparity = seen_disparity + weight * met / steps.clamp(min=IN_FRONT)
         light = light - weight
     return colour, seen_disparity
@@ -201,7 +205,3 @@ def _met(
     """Where rays meet planes of given disparities, in parts of the image, and how far along times the disparity."""
     steps = (1 - disparity * depth) / forward
     return (disparity[..., None] * start + steps[..., None] * ahead)[..., :2], steps
-
-
-def _sampled(image: Float[Tensor, "c h w"], places: Float[Tensor, "p q 2"]) -> Float[Tensor, "c p q"]:
-    return F.grid_sample(image[None], 2 * places[None] - 1, padding_mode="border", align_corners=False)[0]

@@ -60,7 +60,7 @@ def watched() -> Scene:
 METHOD = MethodSpec(
     name="quark",
     title="Quark",
-    summary="new views of any scene at once, without training: layered depth maps from a few photographs",
+    summary="layered depth maps from a few photographs: trained once, then any scene; no weights come with it yet",
     paper="Flynn et al., Quark: Real-time, High-resolution, and General Neural View Synthesis, SIGGRAPH Asia 2024",
     traits=Traits(regime="feed-forward", min_views=2, exports=frozenset({"layers"})),
     config=QuarkConfig,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -155,18 +155,15 @@ PRESETS = {
             fewest_views=3,
             exposure_jitter=0.05,
         ),
-        Recipe(
+        replace(
+            _PUBLISHED,
             steps=9_000,
             batch=2,
             learning_rate=6e-4,
             warmup_steps=200,
-            decay="cosine",
+            hold_steps=0,
             final_fraction=0.02,
-            optimizer="adamw",
-            betas=(0.9, 0.99),
-            weight_decay=1e-2,
-            clip_norm=1.0,
-            ema=0.999,
+            precision="float32",
         ),
         "a third of the paper's size with a plane-sweep start: trains on two CPU cores in two hours",
     ),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from novelview.methods.quark.network import Layers
 from novelview.methods.quark.rig import Rig
-from novelview.rendering.layers import disparities, gather, over_layers
+from novelview.rendering.layers import disparities, gather, look_up, over_layers
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,10 @@ def sheets(
     Logits are interpolated first and activated then, which keeps edges sharp at any resolution (section 3.2.3).
     """
     depth, alpha, blend = (
-        _at(logits, xy) for logits in (layers.depth, layers.alpha, layers.blend.flatten(1, 2))
+        look_up(logits, xy) for logits in (layers.depth, layers.alpha, layers.blend.flatten(1, 2))
     )
     disparity = disparities(depth.tanh(), rig.near, rig.far)
     places, seen = rig.projections().points(xy, disparity)
     logits = blend.unflatten(1, layers.blend.shape[1:3]) + rig.say(seen).transpose(1, 2)
     rgb = torch.einsum("blmhw,bmlchw->blchw", logits.softmax(dim=2), gather(photographs, places))
     return Sheets(rgb, torch.cat([torch.ones_like(alpha[:, :1]), alpha[:, 1:].sigmoid()], dim=1), disparity)
-
-
-def _at(values: Float[Tensor, "b c p q"], xy: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b c h w"]:
-    return F.grid_sample(values, 2 * xy - 1, padding_mode="border", align_corners=False)
