@@ -50,7 +50,7 @@ RENDERERS = """
 ## Renderers
 
 The same layers and photographs, {layers} layers, {views} views. "readable" is `picture.py` in one piece, "in strips" what is
-used without numba, "fused, nothing left out" has all thresholds at 0. Error is the largest against "readable", in parts
+used without numba, "fused, nothing left out" has its threshold at 0. Error is the largest against "readable", in parts
 of 255.
 
 | renderer | ms | faster by | largest error |
@@ -153,7 +153,7 @@ def renderers(options: Options, scene: Scene, views: int) -> str:
     calls: dict[str, Callable[[], Any]] = {
         "readable": partial(picture, *arguments),
         "in strips": partial(in_strips, *arguments),
-        "fused, nothing left out": partial(fused.picture, *arguments, thresholds=(0.0, 0.0, 0.0)),
+        "fused, nothing left out": partial(fused.picture, *arguments, least=0.0),
         "fused": partial(fused.picture, *arguments),
     }
     truth = calls["readable"]().rgb

@@ -1,14 +1,17 @@
-"""Fast path of :mod:`novelview.methods.quark.picture` on a CPU: every pixel from the nearest layer to the farthest.
+"""Fast path of :mod:`novelview.methods.quark.picture` on a CPU: a stretch of a row at a time, in vectors.
 
-Compiled by numba at first use and kept in its cache. What a pixel cannot show any more is not looked up: layers
-that add less than ``LEAST_OPACITY`` to it, views that add less than ``LEAST_SHARE`` to a layer, and everything behind
-what lets less than ``LEAST_LIGHT`` pass. The three together change a colour by less than one part in 255.
+Compiled by numba at first use and kept in its cache. All arithmetic runs over the pixels of a stretch, in loops that
+write few arrays each: what they write is then quickly proven to be apart from what they read, and the compiler turns
+them into vector instructions. What cannot be turned is the look-up of photographs; it is made cheap: the three colours
+of a pixel are packed into one number, so that one multiplication weighs them all, and what would add less than
+``LEAST`` to a pixel is not looked up.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +24,21 @@ from novelview.methods.quark.rig import UNSEEN, Rig
 from novelview.rendering.compiled import array, compiled, inlined
 from novelview.rendering.layers import IN_FRONT, NOWHERE
 
-LEAST_OPACITY, LEAST_SHARE, LEAST_LIGHT = 1 / 1024, 1 / 512, 1 / 512
-# Rows that a thread takes at once.
-ROWS_AT_ONCE = 16
+# Share of a pixel's colour under which a view of a layer is left out; what is left out would have looked like the rest.
+LEAST = 1 / 1024
+# Pixels of a row that are worked on together, and rows that a thread takes at once.
+STRETCH, ROWS_AT_ONCE = 64, 16
+# Each colour has 21 bits of a packed pixel: 10 of its own and 11 of a bilinear weight.
+_LANE, _BRIGHTEST, _WHOLE = 21, np.float32(1023), 2048
+_MASK = (1 << _LANE) - 1
 # Of the arrays' precision: any other constant would turn the arithmetic into that of doubles.
-_ZERO, _HALF, _ONE, _TWO = (np.float32(number) for number in (0, 0.5, 1, 2))
+_ZERO, _HALF, _ONE, _TWO, _SCALE = (np.float32(number) for number in (0, 0.5, 1, 2, _WHOLE))
 _UNSEEN, _IN_FRONT, _NOWHERE = (np.float32(number) for number in (UNSEEN, IN_FRONT, NOWHERE))
+_LOWEST, _FLOOR = np.float32(-1e30), np.float32(-80)
+_LOG2_E, _LN_2 = np.float32(1.44269504), np.float32(0.69314718)
+_SIXTH, _24TH, _120TH = (np.float32(1 / number) for number in (6, 24, 120))
+# An index that cannot be negative needs no check whether it counts from the end.
+_NEXT = np.uint64(1)
 
 
 def picture(
@@ -34,140 +46,210 @@ def picture(
     photographs: Float[Tensor, "b m 3 p q"],
     rig: Rig,
     xy: Float[Tensor, "b h w 2"],
-    thresholds: tuple[float, float, float] = (LEAST_OPACITY, LEAST_SHARE, LEAST_LIGHT),
+    least: float = LEAST,
 ) -> Picture:
-    """See :func:`novelview.methods.quark.picture.picture`; without gradients.
+    """See :func:`novelview.methods.quark.picture.picture`; without gradients, colours to about 1/1000.
 
     Args:
-        layers, photographs, rig, xy: as there.
-        thresholds: in place of ``LEAST_OPACITY``, ``LEAST_SHARE`` and ``LEAST_LIGHT``.
+        layers, photographs, rig, xy: as there; colours in [0, 1].
+        least: in place of ``LEAST``.
     """
     logits = torch.cat([layers.depth[:, :, None], layers.alpha[:, :, None], layers.blend], dim=2)
-    packed, colours = logits.permute(0, 3, 4, 1, 2), photographs.permute(0, 1, 3, 4, 2)
+    tables, band = logits.permute(0, 3, 4, 1, 2).flatten(3), (rig.near - rig.far) / logits.shape[1]
     projections, say = rig.projections(), rig.weights.log()
     count, height, width, _ = xy.shape
     rgb, disparity = xy.new_empty(count, height, width, 3), xy.new_empty(count, height, width)
-    limits = np.array(thresholds, dtype=np.float32)
+    packed = _packed(photographs)
     calls = []
     for i in range(count):
-        tables = (packed[i], colours[i], projections.turn[i], projections.shift[i], say[i])
-        shared = (
-            *(array(table) for table in tables),
-            np.float32(rig.near[i]),
-            np.float32(rig.far[i]),
-            limits,
-        )
+        cameras = (array(each[i]) for each in (projections.turn, projections.shift, say))
+        ends = np.float32(rig.far[i]), np.float32(band[i]), np.float32(least)
+        shared = (array(tables[i]), packed[i], *cameras, *ends)
         for first in range(0, height, ROWS_AT_ONCE):
             part = (i, slice(first, first + ROWS_AT_ONCE))
-            calls.append((*shared, array(xy[part]), rgb[part].numpy(), disparity[part].numpy()))
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for running in [pool.submit(_rows, *call) for call in calls]:
-            running.result()
+            points = array(xy[part].transpose(1, 2))
+            calls.append((*shared, points, rgb[part].numpy(), disparity[part].numpy()))
+    _in_threads(_rows, calls)
     return Picture(rgb.permute(0, 3, 1, 2), disparity)
 
 
-@inlined
-def _corners(place, count):  # type: ignore[no-untyped-def]
-    """The two pixels around a place, in parts of an axis of ``count``, and the second one's share; borders go on."""
-    at = min(max(place * count - _HALF, _ZERO), np.float32(count - 1))
-    first = int(at)
-    return first, min(first + 1, count - 1), at - np.float32(first)
+def _packed(photographs: Float[Tensor, "b m 3 p q"]) -> np.ndarray:
+    """One number per pixel; the last row and column are there twice, so that every pixel has a next one."""
+    *counts, _, height, width = photographs.shape
+    packed = np.empty((*counts, height + 1, width + 1), dtype=np.int64)
+    pixels = packed.reshape(-1, height + 1, width + 1)
+    _in_threads(_pack, zip(map(array, photographs.flatten(0, 1)), pixels, strict=True))
+    return packed
 
 
-@inlined
-def _between(table, up, down, left, right, layer, channel, u, v):  # type: ignore[no-untyped-def]
-    """Bilinear value of one logit."""
-    a, b = table[up, left, layer, channel], table[up, right, layer, channel]
-    c, d = table[down, left, layer, channel], table[down, right, layer, channel]
-    above, below = a + u * (b - a), c + u * (d - c)
-    return above + v * (below - above)
-
-
-@compiled
-def _shares(turned, shift, say, disparity, logits, places, share):  # type: ignore[no-untyped-def]
-    """Where each view sees a point, and its share in the point's colour."""
-    most = np.float32(-1e30)
-    for m in range(len(share)):
-        z = turned[m, 2] + disparity * shift[m, 2]
-        x, y = _NOWHERE, _NOWHERE
-        if z > _IN_FRONT:
-            x = (turned[m, 0] + disparity * shift[m, 0]) / z
-            y = (turned[m, 1] + disparity * shift[m, 1]) / z
-        logit = logits[2 + m] + say[m]
-        if not (x > _ZERO and x < _ONE and y > _ZERO and y < _ONE):
-            logit += _UNSEEN
-        places[m, 0], places[m, 1], share[m] = x, y, logit
-        most = max(most, logit)
-    whole = _ZERO
-    for m in range(len(share)):
-        share[m] = math.exp(share[m] - most)
-        whole += share[m]
-    for m in range(len(share)):
-        share[m] /= whole
+def _in_threads(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> None:
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for running in [pool.submit(function, *call) for call in calls]:
+            running.result()
 
 
 @compiled
-def _blend(photographs, places, share, least_share):  # type: ignore[no-untyped-def]
-    """Red, green and blue of a point, out of the views that have a share worth a look."""
-    red, green, blue, used = _ZERO, _ZERO, _ZERO, _ZERO
+def _pack(photograph, packed):  # type: ignore[no-untyped-def]
+    _, height, width = photograph.shape
+    for y in range(height + 1):
+        for x in range(width + 1):
+            whole = np.int64(0)
+            for c in range(3):
+                colour = photograph[c, min(y, height - 1), min(x, width - 1)]
+                whole |= np.int64(colour * _BRIGHTEST + _HALF) << (_LANE * c)
+            packed[y, x] = whole
+
+
+@inlined
+def _exp(x):  # type: ignore[no-untyped-def]
+    """e to the power of something not above 0: a power of two by its bits, and a short series."""
+    power = max(x, _FLOOR) * _LOG2_E
+    whole = np.floor(power + _HALF)
+    y = (power - whole) * _LN_2
+    series = _ONE + y * (_ONE + y * (_HALF + y * (_SIXTH + y * (_24TH + y * _120TH))))
+    return series * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@inlined
+def _sigmoid(x):  # type: ignore[no-untyped-def]
+    larger = _ONE / (_ONE + _exp(-abs(x)))
+    return larger if x > _ZERO else _ONE - larger
+
+
+@inlined
+def _corner(place, count):  # type: ignore[no-untyped-def]
+    """The first of the two pixels around a place, in parts of an axis of ``count``, and the second one's share."""
+    at = min(max(place * np.float32(count) - _HALF, _ZERO), np.float32(count - 1))
+    first = np.int64(at)
+    return first, at - np.float32(first)
+
+
+@compiled
+def _interpolate(table, points, n, found):  # type: ignore[no-untyped-def]
+    """Bilinear values of all logits at ``n`` points; found: (logits, points)."""
+    rows, columns, channels = table.shape
+    for j in range(n):
+        left, u = _corner(points[0, j], columns)
+        up, v = _corner(points[1, j], rows)
+        right, down = min(left + 1, columns - 1), min(up + 1, rows - 1)
+        b, c, d = u * (_ONE - v), (_ONE - u) * v, u * v
+        a = _ONE - b - c - d
+        for k in range(channels):
+            above = a * table[up, left, k] + b * table[up, right, k]
+            found[k, j] = above + c * table[down, left, k] + d * table[down, right, k]
+
+
+@compiled
+def _weigh(logits, row, layer, far, band, n, disparity, weight, light):  # type: ignore[no-untyped-def]
+    """A layer's disparity and its weight in each pixel, and the light that is left; returns the sum of the weights."""
+    for j in range(n):
+        disparity[j] = far + (np.float32(layer) + _sigmoid(_TWO * logits[row, j])) * band
+    total = _ZERO
+    for j in range(n):
+        weight[j] = light[j] * (_sigmoid(logits[row + 1, j]) if layer else _ONE)
+        light[j] -= weight[j]
+        total += weight[j]
+    return total
+
+
+@compiled
+def _affine(points, disparity, turn, shift, m, k, n, found):  # type: ignore[no-untyped-def]
+    """A homogeneous coordinate of where a view sees the points."""
+    a, b, c, d = turn[m, k, 0], turn[m, k, 1], turn[m, k, 2], shift[m, k]
+    for j in range(n):
+        found[m, j] = a * points[0, j] + b * points[1, j] + c + d * disparity[j]
+
+
+@compiled
+def _say(x, y, z, logits, row, say, m, n, share, most):  # type: ignore[no-untyped-def]
+    """Divides by the third coordinate; a view's logits, and the largest of all views until now."""
+    for j in range(n):
+        scale = _ONE / max(z[m, j], _IN_FRONT)
+        x[m, j] = x[m, j] * scale if z[m, j] > _IN_FRONT else _NOWHERE
+        y[m, j] *= scale
+    for j in range(n):
+        across, along = x[m, j], y[m, j]
+        inside = min(min(across, _ONE - across), min(along, _ONE - along)) > _ZERO
+        share[m, j] = logits[row, j] + say[m] + (_ZERO if inside else _UNSEEN)
+    for j in range(n):
+        most[j] = max(most[j], share[m, j])
+
+
+@compiled
+def _softmax(share, most, n, whole):  # type: ignore[no-untyped-def]
+    """Exponentials of the views' logits, in place, and their sums."""
+    whole[:n] = _ZERO
     for m in range(len(share)):
-        part = share[m]
-        if part < least_share:
+        for j in range(n):
+            part = _exp(share[m, j] - most[j])
+            share[m, j] = part
+            whole[j] += part
+
+
+@compiled
+def _parts(share, m, whole, weight, n):  # type: ignore[no-untyped-def]
+    """A view's parts in the pixels' colours, in place of its share; returns their sum."""
+    total = _ZERO
+    for j in range(n):
+        share[m, j] *= weight[j] / whole[j]
+        total += share[m, j]
+    return total
+
+
+@compiled
+def _add(pixels, x, y, part, m, least, n, sums):  # type: ignore[no-untyped-def]
+    """Adds a view's part to the colours; sums: (points, red, green, blue and the sum of the parts)."""
+    _, rows, columns = pixels.shape
+    wide, high, below = np.float32(columns - 1), np.float32(rows - 1), np.uint64(columns)
+    flat = pixels.reshape(len(pixels), rows * columns)
+    for j in range(n):
+        if part[m, j] <= least:
             continue
-        used += part
-        photograph = photographs[m]
-        x0, x1, u = _corners(places[m, 0], photograph.shape[1])
-        y0, y1, v = _corners(places[m, 1], photograph.shape[0])
-        above, below = part * (_ONE - v), part * v
-        for y, row in ((y0, above), (y1, below)):
-            for x, weight in ((x0, row * (_ONE - u)), (x1, row * u)):
-                red += weight * photograph[y, x, 0]
-                green += weight * photograph[y, x, 1]
-                blue += weight * photograph[y, x, 2]
-    return red / used, green / used, blue / used
+        across = min(max(x[m, j] * wide - _HALF, _ZERO), wide - _ONE)
+        along = min(max(y[m, j] * high - _HALF, _ZERO), high - _ONE)
+        left, up = np.int64(across), np.int64(along)
+        u, v = across - np.float32(left), along - np.float32(up)
+        d = np.int64(_SCALE * u * v + _HALF)
+        b, c = np.int64(_SCALE * u + _HALF) - d, np.int64(_SCALE * v + _HALF) - d
+        first = np.uint64(up * columns + left)
+        mixed = (_WHOLE - b - c - d) * flat[m, first] + b * flat[m, first + _NEXT]
+        mixed += c * flat[m, first + below] + d * flat[m, first + below + _NEXT]
+        sums[j, 0] += part[m, j] * np.float32(np.int32(mixed & _MASK))
+        sums[j, 1] += part[m, j] * np.float32(np.int32((mixed >> _LANE) & _MASK))
+        sums[j, 2] += part[m, j] * np.float32(np.int32(mixed >> 2 * _LANE))
+        sums[j, 3] += part[m, j]
 
 
 @compiled
 def _rows(  # type: ignore[no-untyped-def]
-    logits, photographs, turn, shift, say, near, far, limits, xy, rgb, disparity
+    table, pixels, turn, shift, say, far, band, least, xy, rgb, disparity
 ):
-    rows, columns, count, channels = logits.shape
-    views = len(photographs)
-    least_opacity, least_share, least_light = limits
-    band = (near - far) / np.float32(count)
-    here, share = np.empty(channels, dtype=np.float32), np.empty(views, dtype=np.float32)
-    places, turned = np.empty((views, 2), dtype=np.float32), np.empty((views, 3), dtype=np.float32)
-    for i in range(xy.shape[0]):
-        for j in range(xy.shape[1]):
-            x, y = xy[i, j, 0], xy[i, j, 1]
-            left, right, u = _corners(x, columns)
-            up, down, v = _corners(y, rows)
-            for m in range(views):
-                for k in range(3):
-                    turned[m, k] = turn[m, k, 0] * x + turn[m, k, 1] * y + turn[m, k, 2]
-            light, shown, depth = _ONE, _ZERO, _ZERO
-            red, green, blue = _ZERO, _ZERO, _ZERO
-            for layer in range(count - 1, -1, -1):
-                weight = light
-                if layer:
-                    alpha = _between(logits, up, down, left, right, layer, 1, u, v)
-                    weight = light / (_ONE + math.exp(-alpha))
-                light -= weight
-                if weight < least_opacity:
+    views = len(pixels)
+    logits = np.empty((table.shape[2], STRETCH), dtype=np.float32)
+    points, sums = np.empty((2, STRETCH), dtype=np.float32), np.empty((STRETCH, 4), dtype=np.float32)
+    x, y, z, share = np.empty((4, views, STRETCH), dtype=np.float32)
+    met, weight, light, most, whole = np.empty((5, STRETCH), dtype=np.float32)
+    for i in range(len(xy)):
+        for first in range(0, xy.shape[2], STRETCH):
+            n = min(STRETCH, xy.shape[2] - first)
+            points[:, :n] = xy[i, :, first : first + n]
+            _interpolate(table, points, n, logits)
+            light[:], sums[:], disparity[i, first : first + n] = _ONE, _ZERO, _ZERO
+            for layer in range(len(logits) // (2 + views) - 1, -1, -1):
+                row = layer * (2 + views)
+                if _weigh(logits, row, layer, far, band, n, met, weight, light) <= least:
                     continue
-                for c in range(channels):
-                    here[c] = _between(logits, up, down, left, right, layer, c, u, v)
-                inside = _HALF + _HALF * math.tanh(here[0])
-                d = far + (np.float32(layer) + inside) * band
-                _shares(turned, shift, say, d, here, places, share)
-                r, g, b = _blend(photographs, places, share, least_share)
-                shown += weight
-                depth += weight * d
-                red += weight * r
-                green += weight * g
-                blue += weight * b
-                if light < least_light:
-                    break
-            # What was left out would have looked like the rest.
-            rgb[i, j, 0], rgb[i, j, 1], rgb[i, j, 2] = red / shown, green / shown, blue / shown
-            disparity[i, j] = depth / shown
+                disparity[i, first : first + n] += weight[:n] * met[:n]
+                most[:] = _LOWEST
+                for m in range(views):
+                    _affine(points, met, turn, shift, m, 0, n, x)
+                    _affine(points, met, turn, shift, m, 1, n, y)
+                    _affine(points, met, turn, shift, m, 2, n, z)
+                    _say(x, y, z, logits, row + 2 + m, say, m, n, share, most)
+                _softmax(share, most, n, whole)
+                for m in range(views):
+                    if _parts(share, m, whole, weight, n) > least:
+                        _add(pixels, x, y, share, m, least, n, sums)
+            for j in range(n):
+                for c in range(3):
+                    rgb[i, first + j, c] = sums[j, c] / (sums[j, 3] * _SCALE * _BRIGHTEST)
