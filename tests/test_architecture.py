@@ -22,7 +22,7 @@ ALLOWED = {
     "methods": {"geometry", "cameras", "types", "layered", "data", "rendering", "nn"},
     "training": {"geometry", "cameras", "types", "data", "methods"},
     "export": {"geometry", "cameras", "types", "layered"},
-    "evaluation": {"geometry", "cameras", "types", "data", "rendering", "methods", "export"},
+    "evaluation": {"geometry", "cameras", "types", "data", "rendering", "nn", "methods", "export"},
 }
 
 

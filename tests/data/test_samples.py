@@ -7,7 +7,7 @@ import torch
 
 from novelview.cameras import Cameras
 from novelview.data.procedural import ProceduralStream, make_scene
-from novelview.data.samples import SampleSampler, SceneSamples, halved
+from novelview.data.samples import SampleSampler, SceneSamples, halved, zoomed
 from novelview.data.scene import Scene
 from novelview.data.straighten import straightened
 from novelview.errors import ConfigError
@@ -71,6 +71,20 @@ def test_halved_samples_show_the_same_at_half_the_size(scene: Scene) -> None:
             atol=1e-5,
             rtol=0,
         )
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5, 100.0])
+def test_zoomed_samples_show_the_middle_as_it_was(scene: Scene, factor: float) -> None:
+    sample = SceneSamples(scene.train, scene.bounds, sources=2).item(0)
+    near = zoomed(sample, factor)
+    side = max(1, round(16 / factor))
+    middle = slice((16 - side) // 2, (16 - side) // 2 + side)
+    for whole, part in ((sample.sources, near.sources), (sample.targets, near.targets)):
+        assert part.cameras.common_size == (side, side)
+        assert torch.equal(part.image(0), whole.image(0)[middle, middle])
+        assert torch.equal(part.depth(0), whole.depth(0)[middle, middle])
+        rays, all_rays = (each.cameras[0].rays().directions[0] for each in (part, whole))
+        torch.testing.assert_close(rays, all_rays[middle, middle])
 
 
 def lens(strength: float) -> Cameras:

@@ -23,9 +23,9 @@ from novelview.data.scene import Scene
 from novelview.errors import ConfigError, DataError, MethodError
 from novelview.evaluation.baselines import BASELINES
 from novelview.evaluation.evaluate import evaluate
-from novelview.evaluation.perceptual import LPIPS
 from novelview.evaluation.report import Report
 from novelview.methods.method import Loss, Method
+from novelview.nn.lpips import LPIPS
 from novelview.random import Draws
 from novelview.types import Batch, Bounds, Frames, Views
 

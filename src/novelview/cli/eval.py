@@ -14,8 +14,8 @@ from novelview.cli.options import MethodOptions, SceneOptions, Unprefixed, parse
 from novelview.cli.runs import folder_for, scene_to_show
 from novelview.errors import ConfigError
 from novelview.evaluation.evaluate import evaluate
-from novelview.evaluation.perceptual import LPIPS
 from novelview.evaluation.report import Report
+from novelview.nn.lpips import LPIPS
 
 
 @dataclass(frozen=True)

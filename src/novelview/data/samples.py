@@ -74,6 +74,48 @@ def _halved(views: Views) -> Views:
     return Views(cameras, views.names, HalvedImages(views.source), views.indices)
 
 
+class MiddleImages(ImageSource):
+    """The middle of images, a share of their width and height."""
+
+    def __init__(self, source: ImageSource, share: float) -> None:
+        self._source, self._share = source, share
+        self.has_masks, self.has_depths = source.has_masks, source.has_depths
+
+    def image(self, index: int) -> Float[Tensor, "h w 3"]:
+        return self._middle(self._source.image(index))
+
+    def mask(self, index: int) -> Float[Tensor, "h w"]:
+        return self._middle(self._source.mask(index))
+
+    def depth(self, index: int) -> Float[Tensor, "h w"]:
+        return self._middle(self._source.depth(index))
+
+    def _middle(self, image: Tensor) -> Tensor:
+        height, width = image.shape[:2]
+        (top, rows), (left, columns) = (_window(side, self._share) for side in (height, width))
+        return image[top : top + rows, left : left + columns]
+
+
+def zoomed(sample: Sample, factor: float) -> Sample:
+    """The same sample through lenses ``factor`` times as long, at least 1: the middle of every image."""
+    return replace(sample, sources=_zoomed(sample.sources, factor), targets=_zoomed(sample.targets, factor))
+
+
+def _zoomed(views: Views, factor: float) -> Views:
+    whole = views.cameras
+    windows = [[_window(side, 1 / factor) for side in sizes] for sizes in whole.sizes.tolist()]
+    corners, sizes = torch.tensor(windows, device=whole.device).unbind(-1)
+    shift = torch.cat([torch.zeros_like(corners), corners], dim=-1)
+    cameras = replace(whole, intrinsics=whole.intrinsics - shift, sizes=sizes)
+    return Views(cameras, views.names, MiddleImages(views.source, 1 / factor), views.indices)
+
+
+def _window(side: int, share: float) -> tuple[int, int]:
+    """Where the middle of an axis begins, and how many pixels it has."""
+    length = max(1, round(side * share))
+    return (side - length) // 2, length
+
+
 def _mean_of_four(image: Float[Tensor, "h w c"]) -> Float[Tensor, "p q c"]:
     return F.avg_pool2d(image.permute(2, 0, 1)[None], 2)[0].permute(1, 2, 0)
 

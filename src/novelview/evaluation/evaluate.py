@@ -19,11 +19,11 @@ from novelview.data.scene import Scene
 from novelview.errors import ConfigError, DataError, MethodError
 from novelview.evaluation.baselines import BASELINES, baseline
 from novelview.evaluation.metrics import MetricSettings, Region, Scores, depth_errors, psnr, ssim
-from novelview.evaluation.perceptual import LPIPS
 from novelview.evaluation.report import Report
 from novelview.evaluation.results import Contender, Row
 from novelview.export.frames import write_frame
 from novelview.methods.method import Method
+from novelview.nn.lpips import LPIPS
 from novelview.progress import progress_bar
 from novelview.types import Frames, Views
 

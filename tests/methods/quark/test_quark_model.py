@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from novelview.cameras import Cameras
 from novelview.data.procedural import ProceduralStream, make_scene
 from novelview.data.scene import Scene
+from novelview.errors import MissingDependencyError
 from novelview.geometry.lenses import Lens
 from novelview.methods.quark import METHOD, Quark
 from novelview.methods.quark.examples import examples
-from novelview.methods.quark.losses import disparity_error, gradient_error
+from novelview.methods.quark.losses import disparity_error, gradient_error, lpips_error
 from novelview.methods.quark.pinholes import covering
+from novelview.nn.lpips import LPIPS
 from novelview.random import Draws, generator_for
 
 TINY = METHOD.presets["tiny"]
@@ -161,6 +165,22 @@ def test_captures_and_procedural_scenes_take_turns(scene: Scene) -> None:
     assert sizes.count(16) + sizes.count(24) == 24
 
 
+def test_lenses_of_captures_are_longer_by_chance() -> None:
+    captured = replace(make_scene("forward", 3, views=9, size=32, supersample=1), origin={})
+    recipe = METHOD.preset("tiny").recipe
+
+    def sides(jitter: float) -> set[int]:
+        sampler = METHOD.sampler([captured], method(focal_jitter=jitter).config, recipe, 0)
+        batches = [sampler.batch(step) for step in range(6)]
+        return {sample.targets.cameras.common_size[0] for batch in batches for sample in batch}
+
+    assert sides(0.0) == {32}
+    longer = sides(0.5)
+    assert len(longer) > 3
+    assert min(longer) >= 21
+    assert max(longer) <= 32
+
+
 def test_depth_lies_between_near_and_far(scene: Scene) -> None:
     quark = method()
     depth = quark.render(quark.condition(scene.train, scene.bounds), scene.test.cameras[:1]).depth
@@ -182,6 +202,53 @@ def test_depth_is_learnt_from_where_there_is_any() -> None:
     assert "disparity" not in without.parts
     expected = without.total + 2 * having.parts["disparity"]
     torch.testing.assert_close(having.total, expected)
+
+
+def vgg_files(folder: Path) -> dict[str, str]:
+    """Files of LPIPS's weights, all small numbers."""
+    network, generator = LPIPS("vgg"), generator_for(0, "vgg")
+    trunk = {
+        f"features.{index}.{name}": 0.1 * torch.randn(value.shape, generator=generator)
+        for index, layer in network.features.named_children()
+        for name, value in layer.named_parameters()
+    }
+    linear = {f"lin{i}.model.1.weight": torch.ones(len(each)) for i, each in enumerate(network.weights)}
+    save_file(trunk, folder / "trunk.safetensors")
+    save_file(linear, folder / "linear.safetensors")
+    return {
+        each: str(folder / f"{each.removeprefix('lpips_')}.safetensors")
+        for each in ("lpips_trunk", "lpips_linear")
+    }
+
+
+def test_the_published_loss_is_taken_where_its_weights_are_given(tmp_path: Path) -> None:
+    model, batch = (
+        method(**vgg_files(tmp_path)),
+        METHOD.sampler([], method().config, METHOD.preset("tiny").recipe, 0),
+    )
+    found = model.loss(batch.batch(0), 0, draws())
+    assert set(found.parts) == {"l1", "lpips", "mse"}
+    assert float(found.parts["lpips"]) > 0
+    torch.testing.assert_close(found.total.detach(), 10 * found.parts["l1"] + found.parts["lpips"])
+    found.total.backward()
+    gradients = [each.grad for each in model.parameters() if each.grad is not None]
+    assert all(bool(each.isfinite().all()) for each in gradients)
+    assert not any("lpips" in name for name in model.state_dict())
+
+
+def test_missing_weights_of_the_loss_are_missed_before_training() -> None:
+    with pytest.raises(MissingDependencyError, match="no such file"):
+        METHOD.sampler([], method(lpips_trunk="gone.pth").config, METHOD.preset("tiny").recipe, 0)
+
+
+def test_what_no_feature_sees_has_a_gradient_under_lpips() -> None:
+    network = LPIPS("vgg")
+    for parameter in network.features.parameters():
+        torch.nn.init.constant_(parameter, -1.0)
+    shown = torch.rand(1, 3, 32, 32, requires_grad=True)
+    lpips_error(network, shown, torch.rand(1, 3, 32, 32)).backward()
+    assert shown.grad is not None
+    assert bool(shown.grad.isfinite().all())
 
 
 def test_gradient_error_sees_edges_and_not_brightness() -> None:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import torch
 
 from novelview.data.procedural import ProceduralStream, make_scene
-from novelview.data.samples import SampleSampler, SceneSamples, Source, halved
+from novelview.data.samples import SampleSampler, SceneSamples, Source, halved, zoomed
 from novelview.data.scene import Scene
 from novelview.methods.method import MethodSpec, Traits
 from novelview.methods.quark.config import PRESETS, QuarkConfig
+from novelview.methods.quark.losses import lpips_of
 from novelview.methods.quark.model import Quark
 from novelview.methods.recipe import Recipe
+from novelview.random import generator_for
 from novelview.types import Bounds, Sample
 
 # What is trained on: objects before nothing teach little about occlusion.
@@ -26,6 +28,10 @@ def build(config: QuarkConfig, bounds: Bounds | None) -> Quark:
 
 def sampler(scenes: Sequence[Scene], config: QuarkConfig, recipe: Recipe, seed: int) -> SampleSampler:
     """Of the scenes' training views, and endless procedural scenes: those alone where a scene is one itself."""
+    if config.lpips_trunk or config.lpips_linear:
+        lpips_of(
+            config.lpips_trunk, config.lpips_linear
+        )  # Files that are missing are missed before anything is made.
     # Samples of the first, coarse part of the training.
     coarse = round(config.half_resolution * recipe.steps) * recipe.batch
     full, half = (_stream(config, seed, size) for size in (config.size, config.size // 2))
@@ -37,7 +43,7 @@ def sampler(scenes: Sequence[Scene], config: QuarkConfig, recipe: Recipe, seed: 
         samples = SceneSamples(scene.train, scene.bounds, config.views, seed)
 
         def seen(index: int) -> Sample:
-            sample = samples.item(index)
+            sample = zoomed(samples.item(index), _focal_factor(config, seed, index))
             return halved(sample) if index < coarse else sample
 
         return seen
@@ -46,6 +52,11 @@ def sampler(scenes: Sequence[Scene], config: QuarkConfig, recipe: Recipe, seed: 
     share = config.procedural if captured else 1.0
     weights = [share, *[(1 - share) / len(captured) for _ in captured]]
     return SampleSampler([made, *captured], recipe.batch, seed, weights)
+
+
+def _focal_factor(config: QuarkConfig, seed: int, index: int) -> float:
+    share = float(torch.rand((), generator=generator_for(seed, "focal", index)))
+    return 1 + config.focal_jitter * share
 
 
 def _stream(config: QuarkConfig, seed: int, size: int) -> ProceduralStream:

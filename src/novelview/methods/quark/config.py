@@ -65,10 +65,17 @@ class QuarkConfig:
     """Share of the training, its beginning, in which photographs, layers and targets have half their resolution."""
     fewest_views: int = 0
     """While training, steps have from so many views to all that are there; 0: always all."""
+    focal_jitter: float = 0.0
+    """While training on captures, lenses are longer by up to this share; procedural scenes have lenses of all lengths."""
     exposure_jitter: float = 0.0
     """While training, photographs are brighter or darker by up to this share."""
     depth_loss: float = 0.0
     """Weight of the error of the target's disparity, in parts of its range, where a sample has depth."""
+    lpips_trunk: str = ""
+    """While training, file of VGG-16's weights: with the next file, the loss is 10 L1 + LPIPS, as published. Without, the
+    error of differences of neighbouring pixels at three scales stands in for LPIPS."""
+    lpips_linear: str = ""
+    """While training, file of LPIPS's weights (vgg.pth of its authors)."""
 
     def __post_init__(self) -> None:
         steps = {len(self.heads), len(self.groups), len(self.convolutions), len(self.collapse)}

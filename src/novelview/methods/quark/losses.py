@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from novelview.nn.lpips import LPIPS
+
 SCALES = 3
+
+
+@cache
+def lpips_of(trunk: str, linear: str) -> LPIPS:
+    """LPIPS with VGG-16, which papers train with, out of two files; they are read once."""
+    return LPIPS.from_files("vgg", trunk or None, linear or None)
+
+
+def lpips_error(
+    lpips: LPIPS, found: Float[Tensor, "b 3 h w"], wanted: Float[Tensor, "b 3 h w"]
+) -> Float[Tensor, ""]:
+    """Mean LPIPS of a batch."""
+    pairs = zip(found.movedim(1, -1), wanted.movedim(1, -1), strict=True)
+    return torch.stack([lpips.to(found.device)(a, b) for a, b in pairs]).mean()
 
 
 def gradient_error(found: Float[Tensor, "b 3 h w"], wanted: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:

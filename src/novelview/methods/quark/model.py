@@ -16,7 +16,7 @@ from novelview.methods.method import Loss, Method
 from novelview.methods.quark.config import QuarkConfig
 from novelview.methods.quark.examples import examples
 from novelview.methods.quark.exposure import exposure_gains
-from novelview.methods.quark.losses import disparity_error, gradient_error
+from novelview.methods.quark.losses import disparity_error, gradient_error, lpips_error, lpips_of
 from novelview.methods.quark.network import Layers, Network
 from novelview.methods.quark.picture import picture, sheets
 from novelview.methods.quark.pinholes import Image, covering, of_one_size, photographs
@@ -103,14 +103,22 @@ class Quark(Method):
         shown = examples(batch, self.config, self._coarser, draws, self.network.first)
         layers = self.network(shown.images, shown.rig, self._coarser)
         truth, found = shown.truth, picture(layers, shown.images, shown.rig, shown.truth.xy)
-        l1, gradient = (found.rgb - truth.rgb).abs().mean(), gradient_error(found.rgb, truth.rgb)
-        total = 10 * l1 + gradient
-        parts = {"l1": l1.detach(), "gradient": gradient.detach()}
+        l1 = (found.rgb - truth.rgb).abs().mean()
+        name, detail = self._detail_error(found.rgb, truth.rgb)
+        total = 10 * l1 + detail
+        parts = {"l1": l1.detach(), name: detail.detach()}
         parts["mse"] = (found.rgb.detach() - truth.rgb).square().mean()
         if self.config.depth_loss and truth.disparity is not None:
             error = disparity_error(found.disparity, truth.disparity, shown.rig.near - shown.rig.far)
             total, parts["disparity"] = total + self.config.depth_loss * error, error.detach()
         return Loss(total, parts)
+
+    def _detail_error(self, found: Tensor, wanted: Tensor) -> tuple[str, Tensor]:
+        """LPIPS where its weights are given, else what stands in for it."""
+        files = self.config.lpips_trunk, self.config.lpips_linear
+        if any(files):
+            return "lpips", lpips_error(lpips_of(*files), found, wanted)
+        return "gradient", gradient_error(found, wanted)
 
     def _frame(self, state: Photographs, camera: Cameras) -> Frames:
         wide, xy = covering(camera.to("cpu"))

@@ -158,7 +158,8 @@ class LPIPS(nn.Module):
 
 
 def _unit(features: Tensor) -> Tensor:
-    return features / (features.square().sum(dim=0, keepdim=True).sqrt() + 1e-10)
+    # The root of a sum of squares would have no gradient where all features are zero.
+    return features / (torch.linalg.vector_norm(features, dim=0, keepdim=True) + 1e-10)
 
 
 def _copy(target: Tensor, state: dict[str, Tensor], key: str, where: str | Path | None) -> None:

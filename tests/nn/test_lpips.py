@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from novelview.errors import DataError, MissingDependencyError
-from novelview.evaluation.perceptual import LPIPS
+from novelview.nn.lpips import LPIPS
 
 CHANNELS = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
 
