@@ -1,10 +1,10 @@
 """Fast path of :mod:`novelview.methods.quark.picture` on a CPU: a stretch of a row at a time, in vectors.
 
-Compiled by numba at first use and kept in its cache. All arithmetic runs over the pixels of a stretch, in loops that
-write few arrays each: what they write is then quickly proven to be apart from what they read, and the compiler turns
-them into vector instructions. What cannot be turned is the look-up of photographs; it is made cheap: the three colours
-of a pixel are packed into one number, so that one multiplication weighs them all, and what would add less than
-``LEAST`` to a pixel is not looked up.
+Compiled by numba at first use and kept in its cache. The pixels of a stretch that see a layer are moved together; all
+arithmetic runs over these, in loops that write few arrays each: what they write is then quickly proven to be apart from
+what they read, and the compiler turns them into vector instructions. What cannot be turned is the look-up of
+photographs; it is made cheap: the three colours of a pixel are packed into one number, so that one multiplication
+weighs them all, and what would add less than ``LEAST`` to a pixel is not looked up.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from novelview.methods.quark.rig import UNSEEN, Rig
 from novelview.rendering.compiled import array, compiled, inlined
 from novelview.rendering.layers import IN_FRONT, NOWHERE
 
-# Share of a pixel's colour under which a view of a layer is left out; what is left out would have looked like the rest.
+# Share of a pixel's colour under which a layer, or a view of a layer, is left out; it would have looked like the rest.
 LEAST = 1 / 1024
 # Pixels of a row that are worked on together, and rows that a thread takes at once.
-STRETCH, ROWS_AT_ONCE = 64, 16
+STRETCH, ROWS_AT_ONCE = 128, 16
 # Each colour has 21 bits of a packed pixel: 10 of its own and 11 of a bilinear weight.
 _LANE, _BRIGHTEST, _WHOLE = 21, np.float32(1023), 2048
 _MASK = (1 << _LANE) - 1
@@ -54,8 +54,9 @@ def picture(
         layers, photographs, rig, xy: as there; colours in [0, 1].
         least: in place of ``LEAST``.
     """
-    logits = torch.cat([layers.depth[:, :, None], layers.alpha[:, :, None], layers.blend], dim=2)
-    tables, band = logits.permute(0, 3, 4, 1, 2).flatten(3), (rig.near - rig.far) / logits.shape[1]
+    logits = torch.cat([layers.depth[:, :, None], layers.blend], dim=2)
+    opacities, tables = layers.alpha.permute(0, 2, 3, 1), logits.permute(0, 3, 4, 1, 2).flatten(3)
+    band = (rig.near - rig.far) / logits.shape[1]
     projections, say = rig.projections(), rig.weights.log()
     count, height, width, _ = xy.shape
     rgb, disparity = xy.new_empty(count, height, width, 3), xy.new_empty(count, height, width)
@@ -64,7 +65,7 @@ def picture(
     for i in range(count):
         cameras = (array(each[i]) for each in (projections.turn, projections.shift, say))
         ends = np.float32(rig.far[i]), np.float32(band[i]), np.float32(least)
-        shared = (array(tables[i]), packed[i], *cameras, *ends)
+        shared = (array(opacities[i]), array(tables[i]), packed[i], *cameras, *ends)
         for first in range(0, height, ROWS_AT_ONCE):
             part = (i, slice(first, first + ROWS_AT_ONCE))
             points = array(xy[part].transpose(1, 2))
@@ -125,31 +126,39 @@ def _corner(place, count):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _interpolate(table, points, n, found):  # type: ignore[no-untyped-def]
-    """Bilinear values of all logits at ``n`` points; found: (logits, points)."""
-    rows, columns, channels = table.shape
+def _interpolate(table, points, n, start, found):  # type: ignore[no-untyped-def]
+    """Bilinear values of the logits from ``start`` on at ``n`` points; found: (logits, points)."""
+    rows, columns, _ = table.shape
     for j in range(n):
         left, u = _corner(points[0, j], columns)
         up, v = _corner(points[1, j], rows)
         right, down = min(left + 1, columns - 1), min(up + 1, rows - 1)
         b, c, d = u * (_ONE - v), (_ONE - u) * v, u * v
         a = _ONE - b - c - d
-        for k in range(channels):
-            above = a * table[up, left, k] + b * table[up, right, k]
-            found[k, j] = above + c * table[down, left, k] + d * table[down, right, k]
+        for k in range(len(found)):
+            above = a * table[up, left, start + k] + b * table[up, right, start + k]
+            found[k, j] = above + c * table[down, left, start + k] + d * table[down, right, start + k]
 
 
 @compiled
-def _weigh(logits, row, layer, far, band, n, disparity, weight, light):  # type: ignore[no-untyped-def]
-    """A layer's disparity and its weight in each pixel, and the light that is left; returns the sum of the weights."""
+def _visible(opacity, layer, light, points, n, least, weight, here, places):  # type: ignore[no-untyped-def]
+    """Moves the points that see a layer to ``here``, with the layer's weight and their place; returns their number."""
     for j in range(n):
-        disparity[j] = far + (np.float32(layer) + _sigmoid(_TWO * logits[row, j])) * band
-    total = _ZERO
-    for j in range(n):
-        weight[j] = light[j] * (_sigmoid(logits[row + 1, j]) if layer else _ONE)
+        weight[j] = light[j] * (_sigmoid(opacity[layer, j]) if layer else _ONE)
         light[j] -= weight[j]
-        total += weight[j]
-    return total
+    count = 0
+    for j in range(n):
+        here[0, count], here[1, count] = points[0, j], points[1, j]
+        weight[count], places[count] = weight[j], j
+        count += weight[j] > least
+    return count
+
+
+@compiled
+def _met(logits, layer, far, band, n, disparity):  # type: ignore[no-untyped-def]
+    """Disparities of a layer."""
+    for j in range(n):
+        disparity[j] = far + (np.float32(layer) + _sigmoid(_TWO * logits[0, j])) * band
 
 
 @compiled
@@ -161,7 +170,7 @@ def _affine(points, disparity, turn, shift, m, k, n, found):  # type: ignore[no-
 
 
 @compiled
-def _say(x, y, z, logits, row, say, m, n, share, most):  # type: ignore[no-untyped-def]
+def _say(x, y, z, logits, say, m, n, share, most):  # type: ignore[no-untyped-def]
     """Divides by the third coordinate; a view's logits, and the largest of all views until now."""
     for j in range(n):
         scale = _ONE / max(z[m, j], _IN_FRONT)
@@ -170,7 +179,7 @@ def _say(x, y, z, logits, row, say, m, n, share, most):  # type: ignore[no-untyp
     for j in range(n):
         across, along = x[m, j], y[m, j]
         inside = min(min(across, _ONE - across), min(along, _ONE - along)) > _ZERO
-        share[m, j] = logits[row, j] + say[m] + (_ZERO if inside else _UNSEEN)
+        share[m, j] = logits[1 + m, j] + say[m] + (_ZERO if inside else _UNSEEN)
     for j in range(n):
         most[j] = max(most[j], share[m, j])
 
@@ -187,69 +196,123 @@ def _softmax(share, most, n, whole):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _parts(share, m, whole, weight, n):  # type: ignore[no-untyped-def]
-    """A view's parts in the pixels' colours, in place of its share; returns their sum."""
-    total = _ZERO
+def _parts(share, m, whole, weight, least, n, chosen):  # type: ignore[no-untyped-def]
+    """A view's parts in the pixels' colours, in place of its share; which are worth a look, and their number."""
     for j in range(n):
         share[m, j] *= weight[j] / whole[j]
-        total += share[m, j]
-    return total
+    count = 0
+    for j in range(n):
+        chosen[count] = j
+        count += share[m, j] > least
+    return count
 
 
 @compiled
-def _add(pixels, x, y, part, m, least, n, sums):  # type: ignore[no-untyped-def]
-    """Adds a view's part to the colours; sums: (points, red, green, blue and the sum of the parts)."""
+def _add(pixels, x, y, part, m, chosen, n, places, sums):  # type: ignore[no-untyped-def]
+    """Adds a view's part to the colours; sums: (points, red, green, blue and the sum of the parts, …)."""
     _, rows, columns = pixels.shape
     wide, high, below = np.float32(columns - 1), np.float32(rows - 1), np.uint64(columns)
     flat = pixels.reshape(len(pixels), rows * columns)
-    for j in range(n):
-        if part[m, j] <= least:
-            continue
+    for i in range(n):
+        j = chosen[i]
         across = min(max(x[m, j] * wide - _HALF, _ZERO), wide - _ONE)
         along = min(max(y[m, j] * high - _HALF, _ZERO), high - _ONE)
-        left, up = np.int64(across), np.int64(along)
-        u, v = across - np.float32(left), along - np.float32(up)
-        d = np.int64(_SCALE * u * v + _HALF)
-        b, c = np.int64(_SCALE * u + _HALF) - d, np.int64(_SCALE * v + _HALF) - d
-        first = np.uint64(up * columns + left)
+        left, up = np.int32(across), np.int32(along)
+        u, v = _SCALE * (across - np.float32(left)), along - np.float32(up)
+        corner = np.int32(u * v + _HALF)
+        d = np.int64(corner)
+        b, c = np.int64(np.int32(u + _HALF) - corner), np.int64(np.int32(_SCALE * v + _HALF) - corner)
+        first = np.uint64(np.int64(up) * columns + left)
         mixed = (_WHOLE - b - c - d) * flat[m, first] + b * flat[m, first + _NEXT]
         mixed += c * flat[m, first + below] + d * flat[m, first + below + _NEXT]
-        sums[j, 0] += part[m, j] * np.float32(np.int32(mixed & _MASK))
-        sums[j, 1] += part[m, j] * np.float32(np.int32((mixed >> _LANE) & _MASK))
-        sums[j, 2] += part[m, j] * np.float32(np.int32(mixed >> 2 * _LANE))
-        sums[j, 3] += part[m, j]
+        k, share = places[j], part[m, j]
+        sums[k, 0] += share * np.float32(np.int32(mixed & _MASK))
+        sums[k, 1] += share * np.float32(np.int32((mixed >> _LANE) & _MASK))
+        sums[k, 2] += share * np.float32(np.int32(mixed >> 2 * _LANE))
+        sums[k, 3] += share
+
+
+@compiled
+def _layer(  # type: ignore[no-untyped-def]
+    logits,
+    layer,
+    pixels,
+    turn,
+    shift,
+    say,
+    far,
+    band,
+    least,
+    here,
+    weight,
+    places,
+    chosen,
+    n,
+    work,
+    rows,
+    sums,
+):
+    """Adds what a layer shows to the sums, the last two for disparity; work: (4, views, points), rows: (3, points)."""
+    x, y, z, share = work
+    met, most, whole = rows
+    _met(logits, layer, far, band, n, met)
+    most[:n] = _LOWEST
+    for m in range(len(pixels)):
+        _affine(here, met, turn, shift, m, 0, n, x)
+        _affine(here, met, turn, shift, m, 1, n, y)
+        _affine(here, met, turn, shift, m, 2, n, z)
+        _say(x, y, z, logits, say, m, n, share, most)
+    _softmax(share, most, n, whole)
+    for m in range(len(pixels)):
+        seen = _parts(share, m, whole, weight, least, n, chosen)
+        _add(pixels, x, y, share, m, chosen, seen, places, sums)
+    for j in range(n):
+        sums[places[j], 4] += weight[j] * met[j]
+        sums[places[j], 5] += weight[j]
 
 
 @compiled
 def _rows(  # type: ignore[no-untyped-def]
-    table, pixels, turn, shift, say, far, band, least, xy, rgb, disparity
+    opacities, table, pixels, turn, shift, say, far, band, least, xy, rgb, disparity
 ):
-    views = len(pixels)
-    logits = np.empty((table.shape[2], STRETCH), dtype=np.float32)
-    points, sums = np.empty((2, STRETCH), dtype=np.float32), np.empty((STRETCH, 4), dtype=np.float32)
-    x, y, z, share = np.empty((4, views, STRETCH), dtype=np.float32)
-    met, weight, light, most, whole = np.empty((5, STRETCH), dtype=np.float32)
+    views, layers = len(pixels), opacities.shape[2]
+    opacity = np.empty((layers, STRETCH), dtype=np.float32)
+    logits = np.empty((1 + views, STRETCH), dtype=np.float32)
+    points, here = np.empty((2, 2, STRETCH), dtype=np.float32)
+    light, weight = np.empty((2, STRETCH), dtype=np.float32)
+    places, chosen = np.empty((2, STRETCH), dtype=np.uint64)
+    sums = np.empty((STRETCH, 6), dtype=np.float32)
+    work, rows = np.empty((4, views, STRETCH), dtype=np.float32), np.empty((3, STRETCH), dtype=np.float32)
     for i in range(len(xy)):
         for first in range(0, xy.shape[2], STRETCH):
             n = min(STRETCH, xy.shape[2] - first)
             points[:, :n] = xy[i, :, first : first + n]
-            _interpolate(table, points, n, logits)
-            light[:], sums[:], disparity[i, first : first + n] = _ONE, _ZERO, _ZERO
-            for layer in range(len(logits) // (2 + views) - 1, -1, -1):
-                row = layer * (2 + views)
-                if _weigh(logits, row, layer, far, band, n, met, weight, light) <= least:
-                    continue
-                disparity[i, first : first + n] += weight[:n] * met[:n]
-                most[:] = _LOWEST
-                for m in range(views):
-                    _affine(points, met, turn, shift, m, 0, n, x)
-                    _affine(points, met, turn, shift, m, 1, n, y)
-                    _affine(points, met, turn, shift, m, 2, n, z)
-                    _say(x, y, z, logits, row + 2 + m, say, m, n, share, most)
-                _softmax(share, most, n, whole)
-                for m in range(views):
-                    if _parts(share, m, whole, weight, n) > least:
-                        _add(pixels, x, y, share, m, least, n, sums)
+            light[:], sums[:] = _ONE, _ZERO
+            _interpolate(opacities, points, n, 0, opacity)
+            for layer in range(layers - 1, -1, -1):
+                count = _visible(opacity, layer, light, points, n, least, weight, here, places)
+                if count:
+                    _interpolate(table, here, count, layer * (1 + views), logits)
+                    _layer(
+                        logits,
+                        layer,
+                        pixels,
+                        turn,
+                        shift,
+                        say,
+                        far,
+                        band,
+                        least,
+                        here,
+                        weight,
+                        places,
+                        chosen,
+                        count,
+                        work,
+                        rows,
+                        sums,
+                    )
             for j in range(n):
                 for c in range(3):
                     rgb[i, first + j, c] = sums[j, c] / (sums[j, 3] * _SCALE * _BRIGHTEST)
+                disparity[i, first + j] = sums[j, 4] / sums[j, 5]
