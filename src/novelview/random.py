@@ -45,6 +45,10 @@ class Draws:
         )
         return whole[self.index * rows : (self.index + 1) * rows]
 
+    def shared(self, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1) that all slices have in common, on the CPU."""
+        return torch.rand(shape, generator=self.generator, device=self.generator.device).cpu()
+
     def randn(self, rows: int, *shape: int) -> Tensor:
         """Standard normal numbers, shape (rows, *shape), on the generator's device."""
         whole = torch.randn(

@@ -110,7 +110,8 @@ def view_worth(target: Cameras, cameras: Cameras, near: float, far: float) -> Si
     points = target.rays_through(pixels[None]).at((1 / ends).expand(1, len(pixels), DEPTHS)).reshape(-1, 3)
     places, depth = cameras.project(points)
     inside = torch.minimum(places, cameras.sizes[:, None] - places) / cameras.sizes[:, None]
-    seen = (inside.amin(dim=-1) / BORDER).clamp(0, 1) * (depth > 0)
+    # Lenses have no image of what is too far from their axis.
+    seen = (inside.amin(dim=-1) / BORDER).nan_to_num(0).clamp(0, 1) * (depth > 0)
     towards = torch.nn.functional.normalize(points - cameras.centres[:, None], dim=-1)
     straight = torch.nn.functional.normalize(points - target.centres, dim=-1)
     # Chords are exact where the cosine of a small angle is 1 but for rounding.
@@ -132,5 +133,5 @@ def _scores(worth: Float[Tensor, "n p"], direction: Float[Tensor, "n p 3"]) -> F
 def _weights(scores: Float[Tensor, " n"], left_out: float, fade: float) -> Float[Tensor, " n"]:
     if not fade or not left_out:
         return torch.ones_like(scores)
-    ahead = ((1 - left_out / scores.clamp(min=1e-12)) / fade).clamp(1e-6, 1)
-    return ahead / ahead.max()
+    ahead = ((1 - left_out / scores.clamp(min=1e-12)) / fade).clamp(0, 1)
+    return torch.ones_like(scores) if float(ahead.max()) == 0 else ahead / ahead.max()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -135,15 +135,23 @@ class SceneSamples:
     bounds: Bounds
     sources: int = 8
     seed: int = 0
+    _found: dict[int, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def item(self, index: int) -> Sample:
         """Sample number ``index``; depends on it and the seed alone."""
         generator = generator_for(self.seed, "samples", index)
         target = int(torch.randint(len(self.views), (), generator=generator))
-        others = [i for i in range(len(self.views)) if i != target]
-        cameras, bounds = self.views.cameras, self.bounds
-        best = select_views(
-            cameras[target], cameras[others], bounds.near, bounds.far, SPARE * self.sources
-        ).indices
+        best = self._neighbours(target)
         drawn = torch.randperm(len(best), generator=generator)[: self.sources].tolist()
-        return Sample(self.views[[others[best[i]] for i in drawn]], self.views[target], bounds)
+        return Sample(self.views[[best[i] for i in drawn]], self.views[target], self.bounds)
+
+    def _neighbours(self, target: int) -> list[int]:
+        """The views that show best what one of them sees, itself left out; found once."""
+        if target not in self._found:
+            others = [i for i in range(len(self.views)) if i != target]
+            cameras, bounds = self.views.cameras.undistorted(), self.bounds
+            best = select_views(
+                cameras[target], cameras[others], bounds.near, bounds.far, SPARE * self.sources
+            )
+            self._found[target] = [others[i] for i in best.indices]
+        return self._found[target]

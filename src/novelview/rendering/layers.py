@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-# Depth, in units of the translation between cameras, under which a point counts as behind the camera.
+# Depth, in units of what the point's depth in the first camera is, under which it counts as behind the other one.
 IN_FRONT = 1e-4
 # Image coordinates of what a camera cannot see: far outside of its image, finite.
 NOWHERE = -10.0
@@ -45,23 +46,34 @@ class Projections:
         poses: Float[Tensor, "b m 3 4"],
     ) -> Projections:
         """From one camera to ``m`` others; intrinsics for coordinates in parts of the image, camera-to-world poses."""
-        inward = poses[..., :3].transpose(-1, -2)
-        turn = cameras @ inward @ (pose[:, None, :, :3] @ torch.linalg.inv(camera)[:, None])
-        between = pose[:, None, :, 3] - poses[..., 3]
-        shift = (cameras @ inward @ between[..., None])[..., 0]
+        with exact(pose):
+            inward = poses[..., :3].transpose(-1, -2)
+            turn = cameras @ inward @ (pose[:, None, :, :3] @ torch.linalg.inv(camera)[:, None])
+            between = pose[:, None, :, 3] - poses[..., 3]
+            shift = (cameras @ inward @ between[..., None])[..., 0]
         return Projections(turn, shift)
 
     def points(
         self, xy: Float[Tensor, "b h w 2"], disparity: Float[Tensor, "b l h w"]
     ) -> tuple[Float[Tensor, "b m l h w 2"], Bool[Tensor, "b m l h w"]]:
         """Where points are seen, and whether they lie in front of the camera and inside its image."""
-        turned = torch.einsum("bmij,bhwj->bmihw", self.turn[..., :2], xy) + self.turn[..., 2, None, None]
+        with exact(xy):
+            turned = torch.einsum("bmij,bhwj->bmihw", self.turn[..., :2], xy)
+        turned = turned + self.turn[..., 2, None, None]
         moved = turned[:, :, :, None] + disparity[:, None, None] * self.shift[..., None, None, None]
         depth = moved[:, :, 2]
         places = moved[:, :, :2] / depth.clamp(min=IN_FRONT)[:, :, None]
         seen = ((places > 0) & (places < 1)).all(dim=2) & (depth > IN_FRONT)
         places = places.masked_fill((depth <= IN_FRONT)[:, :, None], NOWHERE)
         return places.movedim(2, -1), seen
+
+
+def exact(like: Tensor) -> torch.autocast:
+    """A context in which matrix products keep their numbers' precision, also where a network computes in bfloat16.
+
+    With its 8 bits, points would be seen whole pixels away from where they are.
+    """
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def pixel_centres(height: int, width: int, like: Tensor) -> Float[Tensor, "h w 2"]:
@@ -88,8 +100,11 @@ def disparities(
 
 
 def look_up(images: Float[Tensor, "b c p q"], places: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b c h w"]:
-    """Bilinear values of images at places in parts of these; borders go on."""
-    return F.grid_sample(images, 2 * places - 1, padding_mode="border", align_corners=False)
+    """Bilinear values of images, of any precision, at places in parts of these; borders go on."""
+    values = F.grid_sample(
+        images.to(places.dtype), 2 * places - 1, padding_mode="border", align_corners=False
+    )
+    return values.to(images.dtype)
 
 
 def gather(
@@ -131,6 +146,7 @@ class _Splat(torch.autograd.Function):
         return _adjoint(values, image, grid, (True, False))[0]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         values, grid = ctx.saved_tensors
         gradient = gradients[0].contiguous()

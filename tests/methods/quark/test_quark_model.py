@@ -20,6 +20,7 @@ from novelview.methods.quark.losses import disparity_error, gradient_error, lpip
 from novelview.methods.quark.pinholes import covering
 from novelview.nn.lpips import LPIPS
 from novelview.random import Draws, generator_for
+from novelview.types import Views
 
 TINY = METHOD.presets["tiny"]
 
@@ -97,16 +98,16 @@ def test_half_precision_changes_little(scene: Scene) -> None:
 
 
 def test_exposure_is_levelled_where_asked(scene: Scene) -> None:
-    quark, levelled = method(), method(exposure=True)
-    state = quark.condition(scene.train, scene.bounds)
-    gains = torch.linspace(0.7, 1.3, len(state.images))
-    uneven = replace(
-        state, images=tuple(0.6 * g * image for g, image in zip(gains, state.images, strict=True))
-    )
-    even = replace(state, images=tuple(0.6 * image for image in state.images))
+    gains = torch.linspace(0.7, 1.3, len(scene.train))[:, None, None, None]
     camera = scene.test.cameras[:1]
-    wanted = quark.render(even, camera).rgb
-    plain, mended = (each.render(uneven, camera).rgb for each in (quark, levelled))
+
+    def shown(quark: Quark, brightness: torch.Tensor) -> torch.Tensor:
+        images = 0.6 * brightness * scene.train.images()
+        state = quark.condition(Views.from_tensors(scene.train.cameras, images), scene.bounds)
+        return quark.render(state, camera).rgb
+
+    wanted = shown(method(), torch.ones_like(gains))
+    plain, mended = shown(method(), gains), shown(method(exposure=True), gains)
 
     def apart(found: torch.Tensor) -> float:
         # Which of the exposures is taken is nobody's to say.

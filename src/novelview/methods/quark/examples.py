@@ -103,7 +103,7 @@ def examples(
 
 def _view_count(most: int, config: QuarkConfig, draws: Draws) -> int:
     fewest = min(config.fewest_views or most, most)
-    share = float(torch.rand((), generator=draws.generator))
+    share = float(draws.shared())
     return fewest + int(share * (most - fewest + 1))
 
 
@@ -111,7 +111,7 @@ def _weights(rows: int, views: int, config: QuarkConfig, draws: Draws) -> Float[
     """All views with full weight; in some rows, where views fade, the last has less."""
     weights = torch.ones(rows, views)
     if config.fade and views > 1:
-        fading, weight = draws.rand(rows, 2).unbind(-1)
+        fading, weight = draws.rand(rows, 2).cpu().unbind(-1)
         weights[:, -1] = torch.where(fading < FADING, weight, 1.0)
     return weights
 
@@ -120,7 +120,7 @@ def _windows(samples: tuple[Sample, ...], side: int, draws: Draws) -> list[tuple
     """Rows and columns of a random window of each sample's target, all of one size: a square, or all of the smallest."""
     sizes = [sample.targets.cameras[0].common_size for sample in samples]
     width, height = (min(side or lengths[0], *lengths) for lengths in zip(*sizes, strict=True))
-    down, right = torch.rand(2, generator=draws.generator).tolist()
+    down, right = draws.shared(2).tolist()
     windows = []
     for across, along in sizes:
         top, left = int(down * (along - height + 1)), int(right * (across - width + 1))

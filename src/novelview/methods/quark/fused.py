@@ -57,15 +57,15 @@ def picture(
     logits = torch.cat([layers.depth[:, :, None], layers.blend], dim=2)
     opacities, tables = layers.alpha.permute(0, 2, 3, 1), logits.permute(0, 3, 4, 1, 2).flatten(3)
     band = (rig.near - rig.far) / logits.shape[1]
-    projections, say = rig.projections(), rig.weights.log()
+    projections = rig.projections()
+    cameras = torch.cat([projections.turn, projections.shift[..., None]], dim=-1)
     count, height, width, _ = xy.shape
     rgb, disparity = xy.new_empty(count, height, width, 3), xy.new_empty(count, height, width)
     packed = _packed(photographs)
     calls = []
     for i in range(count):
-        cameras = (array(each[i]) for each in (projections.turn, projections.shift, say))
-        ends = np.float32(rig.far[i]), np.float32(band[i]), np.float32(least)
-        shared = (array(opacities[i]), array(tables[i]), packed[i], *cameras, *ends)
+        scene = (array(each[i]) for each in (opacities, tables, cameras, rig.weights))
+        shared = (*scene, packed[i], np.array([rig.far[i], band[i], least], dtype=np.float32))
         for first in range(0, height, ROWS_AT_ONCE):
             part = (i, slice(first, first + ROWS_AT_ONCE))
             points = array(xy[part].transpose(1, 2))
@@ -118,9 +118,16 @@ def _sigmoid(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _clamped(x, most):  # type: ignore[no-untyped-def]
+    """Between 0 and ``most``; 0 where it is not a number, so that nothing is ever looked up beyond an array."""
+    positive = x if x > _ZERO else _ZERO
+    return min(positive, most)
+
+
+@inlined
 def _corner(place, count):  # type: ignore[no-untyped-def]
     """The first of the two pixels around a place, in parts of an axis of ``count``, and the second one's share."""
-    at = min(max(place * np.float32(count) - _HALF, _ZERO), np.float32(count - 1))
+    at = _clamped(place * np.float32(count) - _HALF, np.float32(count - 1))
     first = np.int64(at)
     return first, at - np.float32(first)
 
@@ -162,37 +169,42 @@ def _met(logits, layer, far, band, n, disparity):  # type: ignore[no-untyped-def
 
 
 @compiled
-def _affine(points, disparity, turn, shift, m, k, n, found):  # type: ignore[no-untyped-def]
+def _affine(points, disparity, cameras, m, k, n, found):  # type: ignore[no-untyped-def]
     """A homogeneous coordinate of where a view sees the points."""
-    a, b, c, d = turn[m, k, 0], turn[m, k, 1], turn[m, k, 2], shift[m, k]
+    a, b, c, d = cameras[m, k]
     for j in range(n):
         found[m, j] = a * points[0, j] + b * points[1, j] + c + d * disparity[j]
 
 
 @compiled
-def _say(x, y, z, logits, say, m, n, share, most):  # type: ignore[no-untyped-def]
-    """Divides by the third coordinate; a view's logits, and the largest of all views until now."""
+def _seen(x, y, z, weights, m, n, best):  # type: ignore[no-untyped-def]
+    """Where a view sees the points, whether it does, in place of ``z``, and the best weight until now of those that do."""
     for j in range(n):
         scale = _ONE / max(z[m, j], _IN_FRONT)
         x[m, j] = x[m, j] * scale if z[m, j] > _IN_FRONT else _NOWHERE
-        y[m, j] *= scale
+        y[m, j] = y[m, j] * scale if z[m, j] > _IN_FRONT else _NOWHERE
     for j in range(n):
         across, along = x[m, j], y[m, j]
         inside = min(min(across, _ONE - across), min(along, _ONE - along)) > _ZERO
-        share[m, j] = logits[1 + m, j] + say[m] + (_ZERO if inside else _UNSEEN)
+        z[m, j] = _ONE if inside else _ZERO
     for j in range(n):
-        most[j] = max(most[j], share[m, j])
+        best[j] = max(best[j], weights[m] * z[m, j])
 
 
 @compiled
-def _softmax(share, most, n, whole):  # type: ignore[no-untyped-def]
-    """Exponentials of the views' logits, in place, and their sums."""
-    whole[:n] = _ZERO
+def _softmax(logits, seen, weights, best, n, share, most, whole):  # type: ignore[no-untyped-def]
+    """The views' shares, not yet divided by ``whole``; see :meth:`novelview.methods.quark.rig.Rig.say`."""
+    most[:n], whole[:n] = _LOWEST, _ZERO
     for m in range(len(share)):
         for j in range(n):
-            part = _exp(share[m, j] - most[j])
-            share[m, j] = part
-            whole[j] += part
+            most[j] = max(most[j], logits[1 + m, j])
+    for m in range(len(share)):
+        for j in range(n):
+            elsewhere = max(_ONE - best[j], _UNSEEN)
+            factor = weights[m] * (seen[m, j] + (_ONE - seen[m, j]) * elsewhere)
+            share[m, j] = factor * _exp(logits[1 + m, j] - most[j])
+        for j in range(n):
+            whole[j] += share[m, j]
 
 
 @compiled
@@ -215,8 +227,10 @@ def _add(pixels, x, y, part, m, chosen, n, places, sums):  # type: ignore[no-unt
     flat = pixels.reshape(len(pixels), rows * columns)
     for i in range(n):
         j = chosen[i]
-        across = min(max(x[m, j] * wide - _HALF, _ZERO), wide - _ONE)
-        along = min(max(y[m, j] * high - _HALF, _ZERO), high - _ONE)
+        across, along = (
+            _clamped(x[m, j] * wide - _HALF, wide - _ONE),
+            _clamped(y[m, j] * high - _HALF, high - _ONE),
+        )
         left, up = np.int32(across), np.int32(along)
         u, v = _SCALE * (across - np.float32(left)), along - np.float32(up)
         corner = np.int32(u * v + _HALF)
@@ -234,38 +248,25 @@ def _add(pixels, x, y, part, m, chosen, n, places, sums):  # type: ignore[no-unt
 
 @compiled
 def _layer(  # type: ignore[no-untyped-def]
-    logits,
-    layer,
-    pixels,
-    turn,
-    shift,
-    say,
-    far,
-    band,
-    least,
-    here,
-    weight,
-    places,
-    chosen,
-    n,
-    work,
-    rows,
-    sums,
+    logits, layer, cameras, weights, pixels, ends, seen, work, rows, sums
 ):
-    """Adds what a layer shows to the sums, the last two for disparity; work: (4, views, points), rows: (3, points)."""
+    """Adds what a layer shows to the sums, the last two for disparity; work: (4, views, points), rows: (4, points)."""
     x, y, z, share = work
-    met, most, whole = rows
+    met, best, most, whole = rows
+    here, weight, numbers, n = seen
+    places, chosen = numbers
+    far, band, least = ends
     _met(logits, layer, far, band, n, met)
-    most[:n] = _LOWEST
+    best[:n] = _ZERO
     for m in range(len(pixels)):
-        _affine(here, met, turn, shift, m, 0, n, x)
-        _affine(here, met, turn, shift, m, 1, n, y)
-        _affine(here, met, turn, shift, m, 2, n, z)
-        _say(x, y, z, logits, say, m, n, share, most)
-    _softmax(share, most, n, whole)
+        _affine(here, met, cameras, m, 0, n, x)
+        _affine(here, met, cameras, m, 1, n, y)
+        _affine(here, met, cameras, m, 2, n, z)
+        _seen(x, y, z, weights, m, n, best)
+    _softmax(logits, z, weights, best, n, share, most, whole)
     for m in range(len(pixels)):
-        seen = _parts(share, m, whole, weight, least, n, chosen)
-        _add(pixels, x, y, share, m, chosen, seen, places, sums)
+        count = _parts(share, m, whole, weight, least, n, chosen)
+        _add(pixels, x, y, share, m, chosen, count, places, sums)
     for j in range(n):
         sums[places[j], 4] += weight[j] * met[j]
         sums[places[j], 5] += weight[j]
@@ -273,16 +274,15 @@ def _layer(  # type: ignore[no-untyped-def]
 
 @compiled
 def _rows(  # type: ignore[no-untyped-def]
-    opacities, table, pixels, turn, shift, say, far, band, least, xy, rgb, disparity
+    opacities, table, cameras, weights, pixels, ends, xy, rgb, disparity
 ):
     views, layers = len(pixels), opacities.shape[2]
     opacity = np.empty((layers, STRETCH), dtype=np.float32)
     logits = np.empty((1 + views, STRETCH), dtype=np.float32)
     points, here = np.empty((2, 2, STRETCH), dtype=np.float32)
     light, weight = np.empty((2, STRETCH), dtype=np.float32)
-    places, chosen = np.empty((2, STRETCH), dtype=np.uint64)
-    sums = np.empty((STRETCH, 6), dtype=np.float32)
-    work, rows = np.empty((4, views, STRETCH), dtype=np.float32), np.empty((3, STRETCH), dtype=np.float32)
+    numbers, sums = np.empty((2, STRETCH), dtype=np.uint64), np.empty((STRETCH, 6), dtype=np.float32)
+    work, rows = np.empty((4, views, STRETCH), dtype=np.float32), np.empty((4, STRETCH), dtype=np.float32)
     for i in range(len(xy)):
         for first in range(0, xy.shape[2], STRETCH):
             n = min(STRETCH, xy.shape[2] - first)
@@ -290,28 +290,11 @@ def _rows(  # type: ignore[no-untyped-def]
             light[:], sums[:] = _ONE, _ZERO
             _interpolate(opacities, points, n, 0, opacity)
             for layer in range(layers - 1, -1, -1):
-                count = _visible(opacity, layer, light, points, n, least, weight, here, places)
+                count = _visible(opacity, layer, light, points, n, ends[2], weight, here, numbers[0])
                 if count:
                     _interpolate(table, here, count, layer * (1 + views), logits)
-                    _layer(
-                        logits,
-                        layer,
-                        pixels,
-                        turn,
-                        shift,
-                        say,
-                        far,
-                        band,
-                        least,
-                        here,
-                        weight,
-                        places,
-                        chosen,
-                        count,
-                        work,
-                        rows,
-                        sums,
-                    )
+                    seen = (here, weight, numbers, count)
+                    _layer(logits, layer, cameras, weights, pixels, ends, seen, work, rows, sums)
             for j in range(n):
                 for c in range(3):
                     rgb[i, first + j, c] = sums[j, c] / (sums[j, 3] * _SCALE * _BRIGHTEST)

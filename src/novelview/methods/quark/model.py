@@ -64,8 +64,12 @@ class Quark(Method):
         self._coarser = 1
 
     def condition(self, views: Views, bounds: Bounds) -> Photographs:
-        images, cameras = tuple(photographs(views)), views.cameras.undistorted()
-        return Photographs(images, cameras, views.names, bounds.near, bounds.far)
+        images, cameras = photographs(views), views.cameras.undistorted()
+        if self.config.exposure:
+            gains = exposure_gains(images, cameras, bounds.near, bounds.far)
+            pairs = zip(images, gains, strict=True)
+            images = [(image * gain[:, None, None]).clamp(0, 1) for image, gain in pairs]
+        return Photographs(tuple(images), cameras, views.names, bounds.near, bounds.far)
 
     @torch.no_grad()
     def render(self, state: Photographs, cameras: Cameras) -> Frames:
@@ -134,8 +138,6 @@ class Quark(Method):
         rig = Rig.of(wide, state.cameras[indices], state.near, state.far, torch.tensor(chosen.weights))
         images = of_one_size([state.images[i] for i in indices])[None].to(like)
         rig = rig.to(like)
-        if self.config.exposure:
-            images = (images * exposure_gains(images[0], rig)[None, :, :, None, None]).clamp(0, 1)
         with torch.autocast(
             rig.pose.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
         ):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from novelview.methods.quark.network import Layers
 from novelview.methods.quark.rig import Rig
-from novelview.rendering.layers import disparities, gather, look_up, over_layers
+from novelview.rendering.layers import disparities, exact, gather, look_up, over_layers
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ def sheets(
 
     Logits are interpolated first and activated then, which keeps edges sharp at any resolution (section 3.2.3).
     """
+    with exact(xy):
+        return _sheets(layers, photographs, rig, xy)
+
+
+def _sheets(layers: Layers, photographs: Tensor, rig: Rig, xy: Tensor) -> Sheets:
     depth, alpha, blend = (
         look_up(logits, xy) for logits in (layers.depth, layers.alpha, layers.blend.flatten(1, 2))
     )

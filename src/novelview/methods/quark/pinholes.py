@@ -9,7 +9,12 @@ from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.data.straighten import straightened
+from novelview.geometry.lenses import Lens
+from novelview.rendering.layers import pixel_centres
 from novelview.types import Views
+
+# Tangent of the largest angle off a target's axis, along rows or columns, at which layers lie before it.
+WIDEST = 3.0
 
 Image = Float[Tensor, "3 _ _"]
 
@@ -33,11 +38,18 @@ def resized(image: Float[Tensor, "*c h w"], size: tuple[int, int]) -> Float[Tens
 
 
 def covering(camera: Cameras) -> tuple[Cameras, Float[Tensor, "h w 2"]]:
-    """A pinhole camera whose image holds all that one camera sees, and where in it that camera's pixels are seen."""
+    """A pinhole camera whose image holds all that one camera sees, and where in it that camera's pixels are seen.
+
+    What is more than ``WIDEST`` off the axis of a wide lens is taken from the border of that image.
+    """
     width, height = camera.common_size
+    if int(camera.lens[0]) == Lens.PINHOLE:
+        return camera, pixel_centres(height, width, camera.intrinsics)
     pinhole = camera.undistorted()
-    rays = camera.rays()[0].reshape(-1)
-    pixels = pinhole.project(rays.origins + rays.directions)[0].view(height, width, 2)
+    directions = camera.rays()[0].directions @ camera.rotations[0]
+    across, ahead = directions[..., :2], directions[..., 2:]
+    off_axis = (across / ahead.clamp(min=1e-6)).nan_to_num(0).clamp(-WIDEST, WIDEST)
+    pixels = off_axis.view(height, width, 2) * pinhole.intrinsics[0, :2] + pinhole.intrinsics[0, 2:]
     size = pixels.new_tensor([width, height])
     # Pixel centres lie half a pixel inside of what the camera sees; rounding is not worth another pixel.
     low = (pixels.amin(dim=(0, 1)) - 0.499).clamp(max=0).floor()

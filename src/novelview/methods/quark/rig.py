@@ -10,15 +10,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
-from novelview.rendering.layers import Projections, pixel_centres
+from novelview.rendering.layers import Projections, exact, pixel_centres
 
 # Rays that run along the target's image plane meet no plane in front of it.
 LEAST_DEPTH = 1e-3
 # An end of the range farther than so many times the near one is as good as this far.
 FARTHEST = 1e4
-# Added to the logits of views that do not see something: they count only where no other view sees it.
-UNSEEN = -30.0
-# How little say a view can have that is about to be left out: less than views that see nothing.
+# What views that do not see something count there, beside a view of full weight that does.
+UNSEEN = 1e-13
+# How little say a view can have.
 LEAST_WEIGHT = 1e-20
 _TENSORS = ("camera", "pose", "cameras", "poses", "weights", "near", "far")
 
@@ -79,9 +79,14 @@ class Rig:
         return Rig(**moved, aspect=self.aspect)
 
     def say(self, seen: Bool[Tensor, "b m l h w"]) -> Float[Tensor, "b m l h w"]:
-        """What is added to the views' logits: a view without weight counts as if it were not there."""
-        weights = self.weights.log()[..., None, None, None]
-        return torch.where(seen, weights, weights + UNSEEN)
+        """What is added to the views' logits: a view without weight counts as if it were not there.
+
+        Views that do not see something count there only as much as those that do lack of full weight. So what one view
+        alone sees fades with it, instead of being lost with its last trace of weight.
+        """
+        weights = self.weights[..., None, None, None]
+        most = (weights * seen).amax(dim=1, keepdim=True)
+        return weights.log() + torch.where(seen, 0.0, (1 - most).clamp(min=UNSEEN).log())
 
     def projections(self) -> Projections:
         """From the targets to their views."""
@@ -93,6 +98,10 @@ class Rig:
         What of the target's image a ray passes on its way from the near to the far end of the range, through tanh, as
         sines and cosines: zero for rays through the target's centre.
         """
+        with exact(self.pose):
+            return self._rays(height, width, octaves)
+
+    def _rays(self, height: int, width: int, octaves: int) -> Float[Tensor, "n k h w"]:
         relative = self.pose[:, None, :, :3].transpose(-1, -2)
         start = (relative @ (self.poses[..., 3] - self.pose[:, None, :, 3])[..., None])[..., 0]
         turn = relative @ self.poses[..., :3] @ torch.linalg.inv(self.cameras)

@@ -41,7 +41,7 @@ def picture(
     logits = torch.cat([layers.depth[:, :, None], layers.alpha[:, :, None], layers.blend], dim=2)
     packed, words = logits.permute(0, 3, 4, 1, 2).contiguous(), packed_colours(photographs)
     projections, xy = rig.projections(), xy.float().contiguous()
-    cameras = torch.cat([projections.turn.flatten(2), projections.shift, rig.weights.log()[..., None]], dim=2)
+    cameras = torch.cat([projections.turn.flatten(2), projections.shift, rig.weights[..., None]], dim=2)
     ends = torch.stack([rig.near, rig.far], dim=1).float().contiguous()
     count, height, width, _ = xy.shape
     rgb, disparity = xy.new_empty(count, 3, height, width), xy.new_empty(count, height, width)
@@ -67,7 +67,7 @@ def picture(
         WIDE=tile[1],
         BEHIND=IN_FRONT,
         ELSEWHERE=NOWHERE,
-        PENALTY=UNSEEN,
+        UNSEEN_VIEWS=UNSEEN,
     )
     return Picture(rgb, disparity)
 
@@ -95,8 +95,8 @@ def _mixed(table, up, down, x, y):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _seen_at(cameras, m, x, y, d, BEHIND, ELSEWHERE, PENALTY):  # type: ignore[no-untyped-def]
-    """Where view ``m`` sees points with disparity ``d``, and what its logit gains or loses by that."""
+def _seen_at(cameras, m, x, y, d, BEHIND, ELSEWHERE):  # type: ignore[no-untyped-def]
+    """Where view ``m`` sees points with disparity ``d``, and whether it does."""
     row = cameras + 13 * m
     u = tl.load(row) * x + tl.load(row + 1) * y + tl.load(row + 2) + d * tl.load(row + 9)
     v = tl.load(row + 3) * x + tl.load(row + 4) * y + tl.load(row + 5) + d * tl.load(row + 10)
@@ -104,8 +104,7 @@ def _seen_at(cameras, m, x, y, d, BEHIND, ELSEWHERE, PENALTY):  # type: ignore[n
     front = z > BEHIND
     safe = tl.maximum(z, BEHIND)
     px, py = tl.where(front, u / safe, ELSEWHERE), tl.where(front, v / safe, ELSEWHERE)
-    inside = (px > 0.0) & (px < 1.0) & (py > 0.0) & (py < 1.0)
-    return px, py, tl.load(row + 12) + tl.where(inside, 0.0, PENALTY)
+    return px, py, (px > 0.0) & (px < 1.0) & (py > 0.0) & (py < 1.0)
 
 
 @triton.jit
@@ -130,7 +129,7 @@ def _tile(  # type: ignore[no-untyped-def]
     WIDE: tl.constexpr,
     BEHIND: tl.constexpr,
     ELSEWHERE: tl.constexpr,
-    PENALTY: tl.constexpr,
+    UNSEEN_VIEWS: tl.constexpr,
 ):
     number = tl.program_id(2).to(tl.int64)
     pixel = tl.arange(0, HIGH * WIDE)
@@ -153,26 +152,34 @@ def _tile(  # type: ignore[no-untyped-def]
     for step in range(LAYERS):
         layer = LAYERS - 1 - step
         here = logits + layer * (VIEWS + 2)
-        opacity = tl.sigmoid(_mixed(here + 1, up, down, s, t))
-        weight = light * tl.where(layer == 0, 1.0, opacity)
+        weight = light
+        if (layer > 0) & (tl.max(light, axis=0) > least_weight):
+            weight = light * tl.sigmoid(_mixed(here + 1, up, down, s, t))
         light -= weight
         if tl.max(weight, axis=0) > least_weight:
             # 0.5 + 0.5 tanh(z) is sigmoid(2 z).
-            inside = tl.sigmoid(2.0 * _mixed(here, up, down, s, t))
-            d = far + (layer + inside) * (near - far) / LAYERS
+            place_in_band = tl.sigmoid(2.0 * _mixed(here, up, down, s, t))
+            d = far + (layer + place_in_band) * (near - far) / LAYERS
             depth += weight * d
             shown += weight
+            best = light * 0.0
+            for m in range(VIEWS):
+                _, _, inside = _seen_at(cameras, m, x, y, d, BEHIND, ELSEWHERE)
+                best = tl.maximum(best, tl.where(inside, tl.load(cameras + 13 * m + 12), 0.0))
+            elsewhere = tl.maximum(1.0 - best, UNSEEN_VIEWS)
             most, whole = light * 0.0 - 1e30, light * 0.0
             for m in range(VIEWS):
-                _, _, say = _seen_at(cameras, m, x, y, d, BEHIND, ELSEWHERE, PENALTY)
-                logit = _mixed(here + 2 + m, up, down, s, t) + say
+                _, _, inside = _seen_at(cameras, m, x, y, d, BEHIND, ELSEWHERE)
+                factor = tl.load(cameras + 13 * m + 12) * tl.where(inside, 1.0, elsewhere)
+                logit = _mixed(here + 2 + m, up, down, s, t)
                 higher = tl.maximum(most, logit)
-                whole = whole * tl.exp(most - higher) + tl.exp(logit - higher)
+                whole = whole * tl.exp(most - higher) + factor * tl.exp(logit - higher)
                 most = higher
             r, g, b, used = light * 0.0, light * 0.0, light * 0.0, light * 0.0
             for m in range(VIEWS):
-                px, py, say = _seen_at(cameras, m, x, y, d, BEHIND, ELSEWHERE, PENALTY)
-                part = tl.exp(_mixed(here + 2 + m, up, down, s, t) + say - most) / whole
+                px, py, inside = _seen_at(cameras, m, x, y, d, BEHIND, ELSEWHERE)
+                factor = tl.load(cameras + 13 * m + 12) * tl.where(inside, 1.0, elsewhere)
+                part = factor * tl.exp(_mixed(here + 2 + m, up, down, s, t) - most) / whole
                 if tl.max(part * weight, axis=0) > least_weight:
                     x0, x1, a = _corners(px, wide)
                     y0, y1, c = _corners(py, high)
