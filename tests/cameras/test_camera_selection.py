@@ -92,6 +92,20 @@ def test_a_view_fades_before_another_takes_its_place() -> None:
     assert float(say.max(dim=1).values.min()) == 1.0
 
 
+def test_a_view_that_leaves_has_no_weight_left() -> None:
+    cameras = row([0.1 * i for i in range(12)])
+    smallest = min(
+        min(select_views(row([x]), cameras, 1.0, 10.0, 4, fade=0.6).weights)
+        for x in torch.linspace(0.35, 0.55, 400).tolist()
+    )
+    assert smallest < 0.01
+
+
+def test_views_alike_in_all_share_the_say() -> None:
+    chosen = select_views(FORWARD, row([0.0] * 6), 1.0, 10.0, 3, fade=0.6)
+    assert chosen.weights == (1.0,) * 3
+
+
 def test_without_fading_all_chosen_views_have_the_same_say() -> None:
     chosen = select_views(row([0.33]), row([0.1 * i for i in range(12)]), 1.0, 10.0, 4)
     assert chosen.weights == (1.0,) * 4

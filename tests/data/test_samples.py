@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -113,6 +115,32 @@ def test_straightened_photographs_show_what_a_pinhole_camera_sees(strength: floa
     inner = (slice(6, -6), slice(6, -6))
     assert float((found - expected)[inner].abs().max()) < 5e-3
     assert float((photograph[0] - expected)[inner].abs().max()) > 2e-2
+
+
+def test_what_a_lens_has_no_image_of_is_taken_from_nearby() -> None:
+    # Seen from 33 degrees off its axis on, this lens folds.
+    camera = replace(lens(-0.8), intrinsics=torch.tensor([[30.0, 30.0, 32.0, 24.0]]))
+    assert not bool(camera.project(camera.undistorted().rays()[0].reshape(-1).directions)[0].isfinite().all())
+    across = torch.linspace(0, 1, 64).expand(48, 64)[..., None].expand(-1, -1, 3)
+    found = straightened(Views.from_tensors(camera, across[None].contiguous()), 0)[..., 0]
+    # A ramp stays one up to the corners, where only the middle's grey would be otherwise.
+    assert float(found[0, 0]) < 0.38
+    assert float(found[0, -1]) > 0.62
+    assert float(found.diff(dim=1).min()) > -0.1
+
+
+def test_neighbours_of_a_view_with_a_lens_are_those_it_would_have_without() -> None:
+    plain = make_scene("forward", 3, views=12, size=16, supersample=1)
+    cameras = plain.train.cameras
+    bent = torch.zeros(len(cameras), 8)
+    bent[:, 0] = -0.3
+    lenses = replace(
+        cameras, lens=torch.full_like(cameras.lens, int(Lens.OPENCV)), distortion=bent.to(cameras.distortion)
+    )
+    views = Views.from_tensors(lenses, plain.train.images(), names=plain.train.names)
+    one, other = (SceneSamples(each, plain.bounds, sources=4) for each in (plain.train, views))
+    for i in range(6):
+        assert one.item(i).sources.names == other.item(i).sources.names
 
 
 def test_a_pinhole_photograph_stays_as_it_is(scene: Scene) -> None:

@@ -65,6 +65,25 @@ def test_the_layers_of_a_distorted_target_hold_all_it_sees(scene: Scene, strengt
     )
 
 
+@pytest.mark.parametrize(("lens", "strength"), [(Lens.OPENCV, -0.3), (Lens.FISHEYE, 0.0)])
+def test_targets_that_see_as_much_as_a_fisheye_are_rendered(
+    scene: Scene, lens: Lens, strength: float
+) -> None:
+    camera = with_lens(scene.test.cameras[:1], strength)
+    camera = replace(
+        camera,
+        lens=torch.full_like(camera.lens, int(lens)),
+        intrinsics=camera.intrinsics * torch.tensor([0.3, 0.3, 1, 1]),
+    )
+    wide, xy = covering(camera)
+    assert max(wide.common_size) < 10 * max(camera.common_size)
+    assert float(xy.min()) >= 0
+    assert float(xy.max()) <= 1
+    quark = method()
+    shown = quark.render(quark.condition(scene.train, scene.bounds), camera).rgb
+    assert bool(shown.isfinite().all())
+
+
 def test_layers_are_the_same_picture_without_the_network(scene: Scene) -> None:
     quark = method()
     state, camera = quark.condition(scene.train, scene.bounds), scene.test.cameras[:1]

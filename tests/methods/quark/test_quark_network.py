@@ -129,6 +129,22 @@ def test_a_view_without_weight_counts_as_if_it_were_not_there(config: QuarkConfi
     )
 
 
+@pytest.mark.parametrize("config", [TINY, PUBLISHED_STEPS], ids=["sweep", "published"])
+def test_what_one_view_alone_sees_fades_with_it(config: QuarkConfig) -> None:
+    network, images = seeded(config), photographs(3)
+    # The last view alone sees the target's right side.
+    cameras = row(4, step=0.45)
+
+    def with_weight(weight: float) -> Tensor:
+        weights = torch.tensor([1.0, 1.0, weight])
+        return seen(network, images, Rig.of(cameras[1], cameras[[0, 1, 3]], 1.0, 2.0, weights))
+
+    whole, half, trace, gone = (with_weight(weight) for weight in (1.0, 0.5, 1e-3, 0.0))
+    assert float((whole - gone).abs().max()) > 0.1
+    assert float((trace - gone).abs().max()) < 0.02
+    assert float((half - gone).abs().mean()) < float((whole - gone).abs().mean())
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 16])
 def test_any_number_of_views(count: int) -> None:
     cameras = row(count + 1, step=0.02)
@@ -168,6 +184,18 @@ def test_a_plane_seen_by_exact_geometry() -> None:
     inner = (found.rgb[0] - texture(x))[..., 8:-8]
     assert float(inner.abs().max()) <= frequency**2 / 8
     torch.testing.assert_close(found.disparity, torch.full((1, size, size), disparity))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(
+            picture(layers, images, rig, pixel_centres(size, size, images)[None]).rgb, found.rgb
+        )
+
+
+def test_rays_are_encoded_alike_in_a_bfloat16_network() -> None:
+    cameras = row(3)
+    rig = Rig.of(cameras[0], cameras[1:], 1.0, math.inf)
+    expected = rig.rays(8, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(rig.rays(8, 8, 8), expected)
 
 
 def test_every_parameter_learns() -> None:

@@ -26,7 +26,7 @@ def shown(arguments: Case, tile: tuple[int, int], least_weight: float) -> Pictur
 
 
 # Interpreted, each program takes a tenth of a second: tiles as large as the picture.
-for arguments in (case(), case(count=2), case(layers=1, views=1), case(views=5, turn=3.0)):
+for arguments in (case(), case(count=2), case(layers=1, views=1), case(views=5, turn=3.0), case(ahead=2.0)):
     expected = picture(*arguments)
     rgb, disparity = difference(shown(arguments, (32, 64), 0.0), expected)
     # Photographs are rounded to 8 bits.

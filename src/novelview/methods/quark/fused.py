@@ -157,7 +157,8 @@ def _visible(opacity, layer, light, points, n, least, weight, here, places):  # 
     for j in range(n):
         here[0, count], here[1, count] = points[0, j], points[1, j]
         weight[count], places[count] = weight[j], j
-        count += weight[j] > least
+        # What is not a number is to be seen.
+        count += 0 if weight[j] <= least else 1
     return count
 
 
@@ -215,7 +216,7 @@ def _parts(share, m, whole, weight, least, n, chosen):  # type: ignore[no-untype
     count = 0
     for j in range(n):
         chosen[count] = j
-        count += share[m, j] > least
+        count += 0 if share[m, j] <= least else 1
     return count
 
 
