@@ -116,10 +116,10 @@ def procedural(options: Options, method: Method, family: str) -> str:
 
 @torch.no_grad()
 def held_out_scores(
-    method: Method, family: str, samples: int, baselines: tuple[str, ...] = ()
+    method: Method, family: str, samples: int, baselines: tuple[str, ...] = (), seed: int = HELD_OUT_SEED
 ) -> dict[str, tuple[float, float]]:
     """Mean PSNR and SSIM of the method, called "quark", and of baselines on the first held-out samples of a family."""
-    stream = ProceduralStream((family,), seed=HELD_OUT_SEED, size=SIZE, sources=method.config.views)
+    stream = ProceduralStream((family,), seed=seed, size=SIZE, sources=method.config.views)
     scores: dict[str, list[tuple[float, float]]] = {}
     for i in range(samples):
         sample = stream.item(i)

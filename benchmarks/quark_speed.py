@@ -96,9 +96,9 @@ def main(options: Options) -> None:
     atomic_write_text(options.out, text)
 
 
-def wide_scene(width: int, height: int) -> Scene:
+def wide_scene(width: int, height: int, views: int = 24) -> Scene:
     """A procedural scene seen by cameras that are wider than high."""
-    scene = make_scene("forward", 3_000_003, views=24, size=width, supersample=1)
+    scene = make_scene("forward", 3_000_003, views=views, size=width, supersample=1)
     top = (width - height) // 2
 
     def cut(cameras: Cameras) -> Cameras:

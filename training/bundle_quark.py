@@ -2,7 +2,7 @@
 
     python training/bundle_quark.py RUN [--keep-always]
 
-The samples come from the seed that `benchmarks/quark_quality.py` uses and that no training does.
+The samples are neither those of any training nor those that `benchmarks/quark_quality.py` reports.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from novelview.methods.method import Method  # noqa: E402
 from novelview.training.bundle import bundle  # noqa: E402
 from novelview.training.checkpoint import read_checkpoint  # noqa: E402
 from novelview.training.run import load_method  # noqa: E402
-from quark_quality import FAMILIES, HELD_OUT_SEED, SIZE, held_out_scores  # noqa: E402
+from quark_quality import FAMILIES, SIZE, held_out_scores  # noqa: E402
 
 PLACE = ROOT / "src" / "novelview" / "methods" / "quark" / "weights"
-SAMPLES = 24
+SAMPLES, SEED = 24, 1_500_000
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,27 @@ def main(options: Options) -> None:
         "batch": info.recipe.batch,
         "seconds": round(progress.seconds),
         "parameters": sum(each.numel() for each in method.parameters()),
-        "held out": f"{SAMPLES} samples of each family from seed {HELD_OUT_SEED}, {SIZE}x{SIZE}, "
+        "held out": f"{SAMPLES} samples of each family from seed {SEED}, {SIZE}x{SIZE}, "
         f"{method.config.views} views",
         "scores": found,
         "licence": "Apache-2.0",
     }
+    made, old = PLACE.with_name("weights-new"), PLACE.with_name("weights-old")
+    for left in (made, old):
+        shutil.rmtree(left, ignore_errors=True)
+    bundle(options.run, made, card)
     if PLACE.exists():
-        shutil.rmtree(PLACE)
-    bundle(options.run, PLACE, card)
+        PLACE.rename(old)
+    made.rename(PLACE)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def scores(method: Method) -> dict[str, dict[str, float]]:
     """Mean PSNR and SSIM per family and over all."""
     found = {
-        family: dict(zip(("psnr", "ssim"), held_out_scores(method, family, SAMPLES)["quark"], strict=True))
+        family: dict(
+            zip(("psnr", "ssim"), held_out_scores(method, family, SAMPLES, seed=SEED)["quark"], strict=True)
+        )
         for family in FAMILIES
     }
     mean = {key: fmean(found[family][key] for family in FAMILIES) for key in ("psnr", "ssim")}

@@ -6,9 +6,15 @@ RUN=${1:-runs/quark-small-gpu}
 SECONDS_PER_PIECE=${2:-540}
 COMMON=(--device cuda --rhythm.save 500 --rhythm.evaluate 2000)
 if [ -f "$RUN/run.json" ]; then
-    timeout --signal=TERM "$SECONDS_PER_PIECE" novelview train --resume "$RUN" "${COMMON[@]}" && exit 0
+    TRAIN=(novelview train --resume "$RUN")
 else
-    timeout --signal=TERM "$SECONDS_PER_PIECE" novelview train quark --preset small --out "$RUN" "${COMMON[@]}" \
-        --recipe.steps 20000 --recipe.batch 8 --recipe.precision bfloat16 && exit 0
+    TRAIN=(novelview train quark --preset small --out "$RUN" --recipe.steps 20000 --recipe.batch 8
+           --recipe.precision bfloat16)
 fi
-echo "saved; call again to go on"
+CODE=0
+timeout --signal=TERM "$SECONDS_PER_PIECE" "${TRAIN[@]}" "${COMMON[@]}" || CODE=$?
+if [ "$CODE" -eq 124 ]; then
+    echo "saved; call again to go on"
+else
+    exit "$CODE"
+fi

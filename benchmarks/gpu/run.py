@@ -1,11 +1,11 @@
 """What only a GPU can show, by one command: that everything is right there, then how fast it is.
 
-    python benchmarks/gpu/run.py [--data DATA] [--quick]
+    python benchmarks/gpu/run.py [--data DATA] [--only procedural quark grid] [--quick]
 
 Runs the tests marked ``gpu`` and stops where one fails. Then measures procedural views per second, and the grid's
 presets ``fast`` and ``gpu`` on the demo scene and, where DATA is the folder of captures, on fox at a quarter of its
 size: held-out PSNR against training time, and rays per second; and milliseconds per frame of Quark's networks in bfloat16,
-with the Triton renderer beside the readable one. Writes ``benchmarks/gpu/results.md`` after every row.
+with the Triton renderer beside the readable one, and per training step. Writes ``benchmarks/gpu/results.md`` row by row.
 ``--quick`` trains a hundredth of the steps, on whatever device there is, and writes nothing: it proves that the script
 works.
 """
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from novelview.allocator import tune_allocator
 
@@ -42,8 +42,11 @@ from novelview.methods.grid import METHOD  # noqa: E402
 from novelview.methods.quark import METHOD as QUARK_SPEC  # noqa: E402
 from novelview.methods.quark.model import Quark  # noqa: E402
 from novelview.methods.quark.renderers import fast_picture, in_strips  # noqa: E402
+from novelview.random import Draws, generator_for  # noqa: E402
 from novelview.rendering.layers import pixel_centres  # noqa: E402
 
+# Many CPUs compute bfloat16 slowly.
+PRECISION = {"cuda": "bfloat16", "cpu": "float32"}
 RESULTS = Path(__file__).parent / "results.md"
 VIEWS = """| procedural family, 128x128 | views/s |
 |---|---|"""
@@ -52,8 +55,11 @@ GRID = """
 |---|---|---|---|---|---|---|---|---|"""
 
 QUARK = """
-| Quark's preset, 8 views | frame | network ms | Triton renderer ms | readable renderer ms | largest difference of 255 |
-|---|---|---|---|---|---|"""
+| preset of Quark, 8 views | frame | network ms | Triton ms | readable ms | all, with copies, ms | largest error of 255 |
+|---|---|---|---|---|---|---|"""
+TRAINING = """
+| small, batch | precision | making samples ms | loss and gradients ms |
+|---|---|---|---|"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,10 @@ class Options:
 
     data: Path | None = None
     """Folder of capture folders; without it only procedural scenes are used."""
+    only: tuple[Literal["procedural", "quark", "grid"], ...] = ("procedural", "quark", "grid")
+    """What is measured."""
+    out: Path = RESULTS
+    """Table to write."""
     quick: bool = False
     """Train a hundredth of the steps on any device and write nothing."""
 
@@ -79,20 +89,43 @@ def main(options: Options) -> None:
         print(line, flush=True)
         lines.append(line)
         if not options.quick:
-            atomic_write_text(RESULTS, "\n".join(lines) + "\n")
+            atomic_write_text(options.out, "\n".join(lines) + "\n")
 
 
 def measure(options: Options, device: str) -> Iterator[str]:
     """The lines of the result, one by one."""
+    if "procedural" in options.only:
+        yield from procedural_rows(options, device)
+    if "quark" in options.only:
+        yield from quark_rows(options, device)
+    if "grid" in options.only:
+        yield from grid_rows(options, device)
+
+
+def procedural_rows(options: Options, device: str) -> Iterator[str]:
+    """Views per second."""
     threads, items = torch.get_num_threads(), 1 if options.quick else 20
     yield VIEWS
     views = procedural_speed.SOURCES + procedural_speed.TARGETS
     for family in FAMILIES:
         seconds = procedural_speed.seconds(family, 1, device, threads, items, 0)
         yield f"| {family} | {views * items / seconds:.0f} |"
+
+
+def quark_rows(options: Options, device: str) -> Iterator[str]:
+    """Milliseconds per frame of every network, and per training step of the small one."""
     yield QUARK
-    for preset, size in (("quark", (1920, 1080)), ("quark+", (1920, 1080)), ("small", (1920, 1080))):
-        yield quark_row(preset, (96, 54) if options.quick else size, device)
+    scene = quark_speed.wide_scene(*((96, 54) if options.quick else (1920, 1080)), views=11)
+    for preset in ("small",) if options.quick else ("quark", "quark+", "small"):
+        yield quark_row(preset, scene, device, 1 if options.quick else 20)
+    yield TRAINING
+    for precision in (torch.float32, torch.bfloat16) if device == "cuda" else (torch.float32,):
+        yield training_row(precision, device, *((1, 1) if options.quick else (8, 10)))
+
+
+def grid_rows(options: Options, device: str) -> Iterator[str]:
+    """Quality against time."""
+    threads = torch.get_num_threads()
     yield GRID
     for name, scene in _scenes(options):
         for preset in ("fast", "gpu"):
@@ -104,26 +137,51 @@ def measure(options: Options, device: str) -> Iterator[str]:
 
 
 @torch.no_grad()
-def quark_row(preset: str, size: tuple[int, int], device: str) -> str:
+def quark_row(preset: str, scene: Scene, device: str, rounds: int) -> str:
     """Speed of an untrained network of a preset: it does not depend on the weights, the renderer's hardly."""
-    scene = quark_speed.wide_scene(*size)
+    size = scene.test.cameras[:1].common_size
     method = Quark(
-        QUARK_SPEC.adjusted(QUARK_SPEC.presets[preset].config, {"views": 8, "precision": "bfloat16"})
+        QUARK_SPEC.adjusted(QUARK_SPEC.presets[preset].config, {"views": 8, "precision": PRECISION[device]})
     )
     method = method.to(device).eval()
-    seen = method.seen(method.condition(scene.train, scene.bounds), scene.test.cameras[:1])
+    state, camera = method.condition(scene.train, scene.bounds), scene.test.cameras[:1]
+    seen = method.seen(state, camera)
     xy = pixel_centres(size[1], size[0], seen.images)[None]
     arguments = (seen.layers, seen.images, seen.rig, xy)
-    cast = torch.autocast(device, torch.bfloat16)
+    cast = torch.autocast(device, torch.bfloat16, enabled=PRECISION[device] == "bfloat16")
     calls: dict[str, Callable[[], Any]] = {
         "network": quark_speed.within(cast, partial(method.network, seen.images, seen.rig)),
         "fast": partial(fast_picture, *arguments),
         "readable": partial(in_strips, *arguments),
+        "frame": partial(method.render, state, camera),
     }
-    ms = quark_speed.timed(calls, 20, torch.cuda.synchronize if device == "cuda" else lambda: None)
+    ms = quark_speed.timed(calls, rounds, waiting(device))
     apart = 255 * float((calls["fast"]().rgb - calls["readable"]().rgb).abs().max())
-    figures = f"{ms['network']:.2f} | {ms['fast']:.2f} | {ms['readable']:.2f} | {apart:.2f}"
-    return f"| {preset} | {size[0]}x{size[1]} | {figures} |"
+    figures = f"{ms['network']:.2f} | {ms['fast']:.2f} | {ms['readable']:.2f} | {ms['frame']:.2f}"
+    return f"| {preset} | {size[0]}x{size[1]} | {figures} | {apart:.2f} |"
+
+
+def training_row(precision: torch.dtype, device: str, batch: int, rounds: int) -> str:
+    """A step of the small network at full resolution: samples, then loss and gradients."""
+    preset = QUARK_SPEC.presets["small"]
+    method = Quark(replace(preset.config, half_resolution=0.0)).to(device)
+    sampler = QUARK_SPEC.sampler([], method.config, replace(preset.recipe, batch=batch), 0)
+    samples = sampler.batch(0)
+
+    def learn() -> None:
+        method.zero_grad()
+        with torch.autocast(device, precision, enabled=precision != torch.float32):
+            loss = method.loss(samples, 0, Draws(generator_for(0, device=device))).total
+        loss.backward()
+
+    ms = quark_speed.timed({"samples": partial(sampler.batch, 0), "learn": learn}, rounds, waiting(device))
+    name = str(precision).removeprefix("torch.")
+    return f"| {batch} | {name} | {ms['samples']:.1f} | {ms['learn']:.1f} |"
+
+
+def waiting(device: str) -> Callable[[], Any]:
+    """What waits until a device is done."""
+    return torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
 def _scenes(options: Options) -> Iterator[tuple[str, Scene]]:
