@@ -87,7 +87,9 @@ def row(options: Options, scene: Scene, truth: Views, fade: float) -> str:
     method, _ = load_method(options.run, adjust={"views": options.views, "fade": fade})
     state, cameras = method.condition(scene.train, scene.bounds), truth.cameras
     shown = Frames.concatenate([method.render(state, cameras[i]) for i in range(len(cameras))]).rgb
-    used = [{each["view"] for each in method.explain(state, cameras[i])} for i in range(len(cameras))]
+    used = [
+        {each["view"] for each in method.explain(state, cameras[i])["views"]} for i in range(len(cameras))
+    ]
     exchanged = sum(len(before - after) for before, after in pairwise(used))
     quality = fmean(psnr(shown[i].clamp(0, 1), truth.image(i)) for i in range(len(cameras)))
     changes = [255 * change(shown, truth, i) for i in range(len(cameras) - 1)]

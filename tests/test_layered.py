@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from novelview.cameras.cameras import Cameras
 from novelview.errors import DataError, OutputError
@@ -112,6 +113,40 @@ def test_files_hold_the_layers(tmp_path: Path, lossless: bool) -> None:
     assert float((back.rgb - layers.rgb).abs().mean()) < (0.5 / 255 if lossless else 4 / 255)
 
 
+@pytest.mark.parametrize(("count", "size"), [(1, (4, 9)), (5, (4, 6)), (6, (9, 16)), (7, (3, 3))])
+def test_any_number_of_layers_fits_into_pictures_about_as_wide_as_high(
+    count: int, size: tuple[int, int], tmp_path: Path
+) -> None:
+    height, width = size
+    generator = generator_for(0, "atlas", count)
+    index = torch.arange(count)[:, None, None]
+    layers = LayeredDepthMap(
+        camera=Cameras.pinhole(
+            torch.eye(4)[None, :3], torch.tensor([9.0, 9.0, width / 2, height / 2]), width, height
+        ),
+        near=1.0,
+        far=0.0,
+        rgb=torch.rand(count, height, width, 3, generator=generator),
+        alpha=torch.rand(count, height, width, generator=generator),
+        disparity=(index + torch.rand(count, height, width, generator=generator)) / count,
+    )
+    write_layers(tmp_path / "out", layers, lossless=True)
+    with Image.open(tmp_path / "out" / "colour.png") as picture:
+        assert max(picture.size) <= 2.5 * min(picture.size) or count == 1
+    back = read_layers(tmp_path / "out")
+    torch.testing.assert_close(back.rgb, layers.rgb, atol=0.51 / 255, rtol=0)
+    torch.testing.assert_close(back.alpha, layers.alpha, atol=0.51 / 255, rtol=0)
+    torch.testing.assert_close(back.disparity, layers.disparity, atol=1e-4, rtol=0)
+
+
+def test_rays_that_look_away_from_the_layers_see_nothing() -> None:
+    behind = camera_at([0.0, 0.0, 0.0], (0.0, 0.0, -3.0))
+    shown = two_walls().render(behind)
+    assert float(shown.rgb.abs().max()) == 0
+    assert shown.depth is not None
+    assert float(shown.depth.min()) > 1e6
+
+
 def test_a_range_to_infinity_is_valid_json(tmp_path: Path) -> None:
     layers = two_walls()
     write_layers(tmp_path / "out", replace(layers, far=1 / math.inf))
@@ -132,6 +167,12 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         (lambda folder: (folder / "shape.png").unlink(), "Cannot read a picture"),
         (lambda folder: (folder / "shape.png").write_bytes(b"PNG"), "Cannot read a picture"),
         (lambda folder: _change(folder, "layers", 3), "does not fit"),
+        (lambda folder: _change(folder, "columns", 0), "a size is below 1"),
+        (lambda folder: _change(folder, "near", -1.0), "near is -1.0"),
+        (lambda folder: _change(folder, "far", 9.0), "far is 9.0"),
+        (lambda folder: _change(folder, "focal", [30.0, 0.0]), "focal length is 0.0"),
+        (lambda folder: _change(folder, "camera_to_world", [[1.0, 0.0, 0.0, 0.0]]), "three rows"),
+        (lambda folder: _change(folder, "camera_to_world", [[1.0], [0.0, 1.0], [0.0]]), "three rows"),
         (lambda folder: _change(folder, "focal", "long"), "focal"),
         (lambda folder: _change(folder, "colour", "../../secret.png"), "Cannot read a picture"),
     ],

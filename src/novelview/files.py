@@ -66,6 +66,17 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def require_new(path: Path, *, overwrite: bool = False) -> None:
+    """Raise ``OutputError`` where a folder cannot be made because something is there that may not be replaced."""
+    with output_errors(path):
+        if path.exists() and not path.is_dir():
+            raise OutputError(
+                "Cannot write", where=path, why="it is not a folder", cure="choose another path"
+            )
+        if path.is_dir() and any(path.iterdir()) and not overwrite:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+
+
 @contextmanager
 def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary folder beside ``path`` that becomes ``path`` when the block succeeds.
@@ -79,13 +90,8 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
     """
     path = Path(path)
     temporary = _temporary_name(path)
+    require_new(path, overwrite=overwrite)
     with output_errors(path):
-        if path.exists() and not path.is_dir():
-            raise OutputError(
-                "Cannot write", where=path, why="it is not a folder", cure="choose another path"
-            )
-        if path.is_dir() and any(path.iterdir()) and not overwrite:
-            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.mkdir()

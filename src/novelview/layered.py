@@ -47,6 +47,7 @@ class LayeredDepthMap:
         )
 
     def _frame(self, camera: Cameras) -> Frames:
+        camera = camera.to(self.camera.device)
         rays = camera.rays()[0]
         inward = self.camera.rotations[0]
         origin = (camera.centres[0] - self.camera.centres[0]) @ inward

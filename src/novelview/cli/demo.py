@@ -101,7 +101,8 @@ def _show_at_once(name: str, scene: Scene, options: Demo, start: float, console:
 
 def _write_video(path: Path, method: Method, scene: Scene, frames: int) -> None:
     cameras = path_cameras(scene, "orbit", frames)
-    pictures = (frame.rgb[0] for frame in render_frames(method, scene, cameras))
+    state = method.condition(scene.train, scene.bounds)
+    pictures = (frame.rgb[0] for frame in render_frames(method, state, cameras))
     write(path, pictures, len(cameras), 30.0)
 
 

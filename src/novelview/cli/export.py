@@ -16,6 +16,7 @@ from novelview.cli.runs import cameras_of_file, folder_for, scene_to_show
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError, MethodError
 from novelview.export.layers import write_layers
+from novelview.files import require_new
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,11 @@ def run(arguments: Sequence[str]) -> int:
     if options.to not in info.spec.traits.exports:
         kinds = ", ".join(sorted(info.spec.traits.exports)) or "nothing but pictures and video"
         raise MethodError(f"{info.spec.title} makes no {options.to}", cure=f"it can be exported to: {kinds}")
+    if options.view is not None and options.camera is not None:
+        raise ConfigError("Both --view and --camera say where to stand", cure="give one of them")
     scene = scene_to_show(run, info, options.scene)
     out = options.out or folder_for(run, info, scene) / options.to
+    require_new(out)
     state = method.condition(scene.train, scene.bounds)
     device = next(method.parameters()).device
     made = method.layers(state, _camera(options, scene).to(device))

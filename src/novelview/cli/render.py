@@ -70,9 +70,10 @@ def run(arguments: Sequence[str]) -> int:
     scene = scene_to_show(run, info, options.scene)
     cameras, fps = _choose_cameras(options, scene)
     cameras = cameras.to(next(method.parameters()).device)
-    near_far = None if options.show == "rgb" else path_depths(method, scene, cameras)
-    pictures = (picture(frame, options.show, near_far) for frame in render_frames(method, scene, cameras))
-    facts = explained(method, scene, cameras) if options.explain else None
+    state = method.condition(scene.train, scene.bounds)
+    facts = explained(method, state, cameras) if options.explain else None
+    near_far = None if options.show == "rgb" else path_depths(method, state, cameras)
+    pictures = (picture(frame, options.show, near_far) for frame in render_frames(method, state, cameras))
     name = "picture.png" if len(cameras) == 1 else "video.mp4"
     out = options.out or folder_for(run, info, scene) / name
     write(out, pictures, len(cameras), options.fps or fps or 30.0)
@@ -85,35 +86,33 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def explained(method: Method, scene: Scene, cameras: Cameras) -> list[dict[str, Any]]:
-    """Which input views each frame is made of.
+def explained(method: Method, state: Any, cameras: Cameras) -> list[dict[str, Any]]:
+    """What each frame is made of, above all which input views.
 
     Raises:
         MethodError: the method makes every frame of all of them.
     """
-    state = method.condition(scene.train, scene.bounds)
-    frames = [{"frame": i, "views": method.explain(state, cameras[i])} for i in range(len(cameras))]
-    if not any(frame["views"] for frame in frames):
+    facts = [method.explain(state, cameras[i]) for i in range(len(cameras))]
+    if not any(facts):
         raise MethodError("This method makes each frame of all photographs", cure="leave out --explain")
-    return frames
+    return [{"frame": i, **fact} for i, fact in enumerate(facts)]
 
 
-def render_frames(method: Method, scene: Scene, cameras: Cameras) -> Iterator[Frames]:
+def render_frames(method: Method, state: Any, cameras: Cameras) -> Iterator[Frames]:
     """One frame at a time, so that a long video needs no more memory than one picture."""
-    state = method.condition(scene.train, scene.bounds)
     for i in range(len(cameras)):
         with torch.no_grad():
             yield method.render(state, cameras[i])
 
 
-def path_depths(method: Method, scene: Scene, cameras: Cameras) -> tuple[float, float]:
+def path_depths(method: Method, state: Any, cameras: Cameras) -> tuple[float, float]:
     """Near and far for the colours of depth in all frames alike, found by a glance at some of them.
 
     Raises:
         MethodError: the method renders no depth.
     """
     some = cameras[:: math.ceil(len(cameras) / _GLANCES)].resized(_GLANCE_SIDE, _GLANCE_SIDE)
-    return depth_range(_depth(frame) for frame in render_frames(method, scene, some))
+    return depth_range(_depth(frame) for frame in render_frames(method, state, some))
 
 
 def write(out: Path, pictures: Iterator[torch.Tensor], count: int, fps: float) -> None:

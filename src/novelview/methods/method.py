@@ -89,9 +89,9 @@ class Method(nn.Module, ABC):
         """What one camera sees as an asset that needs no network any more; where traits promise "layers"."""
         raise NotImplementedError
 
-    def explain(self, state: Any, camera: Cameras) -> list[dict[str, Any]]:
-        """Which input views a new view is made of, the most important first: JSON facts with the view's name."""
-        return []
+    def explain(self, state: Any, camera: Cameras) -> dict[str, Any]:
+        """What a new view is made of: JSON facts, among them "views", the most important first, each with its name."""
+        return {}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups: dicts with "params" and optionally "scale", a factor on the learning rate."""

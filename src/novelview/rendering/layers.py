@@ -196,7 +196,8 @@ def march(
     start, ahead = camera @ origin, directions @ camera.T
     forward = directions[..., 2].clamp(min=IN_FRONT)
     colour, seen_disparity = rgb.new_zeros(3, *directions.shape[:2]), torch.zeros_like(forward)
-    light = torch.ones_like(forward)
+    # Rays that look backwards see nothing.
+    light = (directions[..., 2] > IN_FRONT).to(forward)
     for layer in range(len(rgb) - 1, -1, -1):
         met = disparity[layer].mean().expand_as(forward)
         for _ in range(MARCH_STEPS):

@@ -96,7 +96,9 @@ def test_layers_are_the_same_picture_without_the_network(scene: Scene) -> None:
 def test_it_says_which_photographs_it_looked_at(scene: Scene) -> None:
     quark = method(views=3)
     state, camera = quark.condition(scene.train, scene.bounds), scene.test.cameras[0]
-    said = quark.explain(state, camera)
+    facts = quark.explain(state, camera)
+    said = facts["views"]
+    assert 0 < facts["seen by any"] <= 1
     assert len(said) == 3
     assert {each["view"] for each in said} <= set(scene.train.names)
     assert [each["score"] for each in said] == sorted((each["score"] for each in said), reverse=True)

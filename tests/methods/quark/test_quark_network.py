@@ -217,6 +217,30 @@ def test_rays_through_the_targets_centre_are_encoded_as_zero() -> None:
     torch.testing.assert_close(cosines, torch.ones_like(cosines), atol=1e-3, rtol=0)
 
 
+def test_rays_are_encoded_by_what_they_pass_of_the_targets_image() -> None:
+    target, views = row(1), row(4)[1:]
+    turn = torch.linalg.matrix_exp(torch.tensor([[0.0, 0.0, 0.2], [0.0, 0.0, 0.1], [-0.2, -0.1, 0.0]]))
+    views = replace(
+        views, camera_to_world=torch.cat([turn @ views.rotations, views.centres[..., None]], dim=-1)
+    )
+    near, far, octaves = 1.5, 12.0, 3
+    encoded = Rig.of(target, views, near, far).rays(4, 4, octaves).unflatten(1, (2, 2, octaves))
+    for m in range(3):
+        for i in range(4):
+            for j in range(4):
+                pixel = torch.tensor([[[(j + 0.5) * 8, (i + 0.5) * 8]]])
+                rays = views[m].rays_through(pixel)
+                origin, direction = rays.origins.reshape(3), rays.directions.reshape(3)
+                met = []
+                for depth in (near, far):
+                    point = origin + (depth - origin[2]) / direction[2] * direction
+                    met.append(target.project(point[None])[0].reshape(2) / 32)
+                passed = torch.tanh(2 * (met[0] - met[1]))
+                angles = passed[:, None] * math.pi * torch.tensor([1.0, 2.0, 4.0])
+                expected = torch.stack([torch.cat([angles.sin(), angles.cos()], dim=1)]).view(2, 2, octaves)
+                torch.testing.assert_close(encoded[m, :, :, :, i, j], expected, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("aspect", [0.5, 1.0, 16 / 9])
 def test_grids_follow_the_aspect_at_the_same_number_of_cells(aspect: float) -> None:
     rows, columns = rows_and_columns(288 * 512, aspect)
@@ -227,7 +251,16 @@ def test_grids_follow_the_aspect_at_the_same_number_of_cells(aspect: float) -> N
 
 @pytest.mark.parametrize(
     "change",
-    [{"levels": (0, 2, 3)}, {"levels": (1, 2)}, {"heads": (1,)}, {"collapse": (True, False)}, {"layers": 0}],
+    [
+        {"levels": (0, 2, 3)},
+        {"levels": (1, 2)},
+        {"heads": (1,)},
+        {"collapse": (True, False)},
+        {"layers": 0},
+        {"fade": -1.0},
+        {"procedural": 1.5},
+        {"crop": -1},
+    ],
 )
 def test_steps_that_cannot_work_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

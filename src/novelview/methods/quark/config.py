@@ -104,6 +104,12 @@ class QuarkConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"Bad {name} {getattr(self, name)}", cure="give at least 1")
+        for name in ("procedural", "half_resolution", "exposure_jitter"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"Bad {name} {getattr(self, name)}", cure="give a share from 0 to 1")
+        for name in ("fade", "crop", "fewest_views", "focal_jitter", "depth_loss"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"Bad {name} {getattr(self, name)}", cure="give 0 or more")
 
     @property
     def first_layers(self) -> int:

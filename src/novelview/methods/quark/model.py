@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
@@ -19,8 +19,8 @@ from novelview.methods.quark.exposure import exposure_gains
 from novelview.methods.quark.losses import disparity_error, gradient_error, lpips_error, lpips_of
 from novelview.methods.quark.network import Layers, Network
 from novelview.methods.quark.picture import picture, sheets
-from novelview.methods.quark.pinholes import Image, covering, of_one_size, photographs
-from novelview.methods.quark.renderers import fast_picture
+from novelview.methods.quark.pinholes import covering, of_one_size, photographs
+from novelview.methods.quark.renderers import fast_picture, strips
 from novelview.methods.quark.rig import Rig
 from novelview.random import Draws
 from novelview.rendering.layers import pixel_centres
@@ -32,13 +32,13 @@ class Photographs:
     """What Quark keeps of a scene: its photographs, straightened, and where they were taken.
 
     Attributes:
-        images: colours in [0, 1].
-        cameras: without distortion.
+        images: colours from 0 to 255, on the network's device: a frame shows hardly more, and hundreds fit.
+        cameras: without distortion, on the CPU.
         names: of the views.
         near, far: depths between which there is something.
     """
 
-    images: tuple[Image, ...]
+    images: tuple[UInt8[Tensor, "3 _ _"], ...]
     cameras: Cameras
     names: tuple[str, ...]
     near: float
@@ -68,8 +68,10 @@ class Quark(Method):
         if self.config.exposure:
             gains = exposure_gains(images, cameras, bounds.near, bounds.far)
             pairs = zip(images, gains, strict=True)
-            images = [(image * gain[:, None, None]).clamp(0, 1) for image, gain in pairs]
-        return Photographs(tuple(images), cameras, views.names, bounds.near, bounds.far)
+            images = [image * gain[:, None, None] for image, gain in pairs]
+        device = self.network.first.device
+        kept = tuple((255 * image.clamp(0, 1)).round().to(device, torch.uint8) for image in images)
+        return Photographs(kept, cameras.to("cpu"), views.names, bounds.near, bounds.far)
 
     @torch.no_grad()
     def render(self, state: Photographs, cameras: Cameras) -> Frames:
@@ -80,23 +82,29 @@ class Quark(Method):
         wide, _ = covering(camera.to("cpu"))
         seen = self.seen(state, wide)
         width, height = wide.common_size
-        shown = sheets(seen.layers, seen.images, seen.rig, pixel_centres(height, width, seen.images)[None])
+        xy = pixel_centres(height, width, seen.images)[None]
+        shown = [sheets(seen.layers, seen.images, seen.rig, part) for part in strips(seen.layers, xy)]
+        rgb, alpha, disparity = (
+            torch.cat([getattr(part, name)[0].float().cpu() for part in shown], dim=-2)
+            for name in ("rgb", "alpha", "disparity")
+        )
         return LayeredDepthMap(
             camera=wide,
             near=1 / state.near,
             far=1 / state.far,
-            rgb=shown.rgb[0].permute(0, 2, 3, 1).clamp(0, 1).float().cpu(),
-            alpha=shown.alpha[0].float().cpu(),
-            disparity=shown.disparity[0].float().cpu(),
+            rgb=rgb.permute(0, 2, 3, 1).clamp(0, 1),
+            alpha=alpha,
+            disparity=disparity,
         )
 
-    def explain(self, state: Photographs, camera: Cameras) -> list[dict[str, Any]]:
+    def explain(self, state: Photographs, camera: Cameras) -> dict[str, Any]:
         chosen = self._chosen(state, covering(camera.to("cpu"))[0])
         columns = (chosen.indices, chosen.weights, chosen.scores, chosen.seen, chosen.angles)
-        return [
+        views = [
             {"view": state.names[i], "weight": weight, "score": score, "sees": sees, "degrees": angle}
             for i, weight, score, sees, angle in zip(*columns, strict=True)
         ]
+        return {"seen by any": chosen.coverage, "views": views}
 
     def advance(self, step: int, steps: int) -> bool:
         self._coarser = 2 if step < round(self.config.half_resolution * steps) else 1
@@ -125,8 +133,8 @@ class Quark(Method):
         return "gradient", gradient_error(found, wanted)
 
     def _frame(self, state: Photographs, camera: Cameras) -> Frames:
-        wide, xy = covering(camera.to("cpu"))
-        seen = self.seen(state, wide)
+        wide, xy = covering(camera.to(self.network.first.device))
+        seen = self.seen(state, wide.to("cpu"))
         found = fast_picture(seen.layers, seen.images, seen.rig, xy[None].to(seen.images))
         rgb, disparity = found.rgb.permute(0, 2, 3, 1), found.disparity
         return Frames(rgb.clamp(0, 1).float().cpu(), (1 / disparity.clamp(min=1e-9)).float().cpu())
@@ -136,8 +144,7 @@ class Quark(Method):
         like, chosen = self.network.first, self._chosen(state, wide)
         indices = list(chosen.indices)
         rig = Rig.of(wide, state.cameras[indices], state.near, state.far, torch.tensor(chosen.weights))
-        images = of_one_size([state.images[i] for i in indices])[None].to(like)
-        rig = rig.to(like)
+        images, rig = of_one_size([state.images[i].to(like) / 255 for i in indices])[None], rig.to(like)
         with torch.autocast(
             rig.pose.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
         ):

@@ -36,8 +36,12 @@ def in_strips(
     layers: Layers, photographs: Float[Tensor, "b m 3 p q"], rig: Rig, xy: Float[Tensor, "b h w 2"]
 ) -> Picture:
     """The readable renderer, a few rows at a time."""
-    count, depth_layers, views = layers.blend.shape[:3]
-    rows = max(1, SAMPLES_AT_ONCE // (count * depth_layers * views * xy.shape[2]))
-    parts = [picture(layers, photographs, rig, part) for part in xy.split(rows, dim=1)]
+    parts = [picture(layers, photographs, rig, part) for part in strips(layers, xy)]
     rgb = torch.cat([part.rgb for part in parts], dim=2)
     return Picture(rgb, torch.cat([part.disparity for part in parts], dim=1))
+
+
+def strips(layers: Layers, xy: Float[Tensor, "b h w 2"]) -> tuple[Tensor, ...]:
+    """As many rows of points at a time as the readable renderer takes at once."""
+    samples = layers.blend[..., 0, 0].numel() * xy.shape[2]
+    return xy.split(max(1, SAMPLES_AT_ONCE // samples), dim=1)
