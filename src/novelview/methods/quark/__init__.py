@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -71,7 +72,7 @@ def watched() -> Scene:
 METHOD = MethodSpec(
     name="quark",
     title="Quark",
-    summary="layered depth maps from a few photographs: trained once, then any scene; no weights come with it yet",
+    summary="layered depth maps from a few photographs: any scene at once, by weights that come along",
     paper="Flynn et al., Quark: Real-time, High-resolution, and General Neural View Synthesis, SIGGRAPH Asia 2024",
     traits=Traits(regime="feed-forward", min_views=2, exports=frozenset({"layers"})),
     config=QuarkConfig,
@@ -79,5 +80,6 @@ METHOD = MethodSpec(
     build=build,
     sampler=sampler,
     watched=watched,
+    weights=Path(__file__).parent / "weights" / "run",
     adjustable=frozenset({"views", "fade", "exposure", "precision"}),
 )
