@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Quark's bundled weights: 2 CPU cores, about 2 hours, procedural scenes alone. Start it again to go on after a stop.
+# Quark's bundled weights: 2 CPU cores, about 2 3/4 hours, procedural scenes alone. Start it again to go on after a stop.
 set -euo pipefail
 RUN=${1:-runs/quark-small}
 if [ -f "$RUN/run.json" ]; then

@@ -13,7 +13,7 @@ from test_quark_renderers import Case, case, difference  # noqa: E402
 
 from novelview.methods.quark import triton_kernel  # noqa: E402
 from novelview.methods.quark.network import Layers  # noqa: E402
-from novelview.methods.quark.picture import Picture, picture  # noqa: E402
+from novelview.methods.quark.picture import LEAST, Picture, picture  # noqa: E402
 
 
 def shown(arguments: Case, tile: tuple[int, int], least_weight: float) -> Picture:
@@ -32,4 +32,4 @@ for arguments in (case(), case(count=2), case(layers=1, views=1), case(views=5, 
     # Photographs are rounded to 8 bits.
     assert rgb <= 0.6 / 255, rgb
     assert disparity < 1e-5, disparity
-    assert difference(shown(arguments, (16, 16), triton_kernel.LEAST_WEIGHT), expected)[0] <= 2 / 255
+    assert difference(shown(arguments, (16, 16), LEAST), expected)[0] <= 2 / 255

@@ -178,7 +178,7 @@ PRESETS = {
             final_fraction=0.02,
             precision="float32",
         ),
-        "a third of the paper's size with a plane-sweep start: trains on two CPU cores in two hours",
+        "a third of the paper's size with a plane-sweep start: trains on two CPU cores in less than three hours",
     ),
     "quark": Preset(
         QuarkConfig(**_SCHEDULE), _PUBLISHED, "the paper's network, for GPUs; never trained here"

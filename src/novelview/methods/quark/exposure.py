@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.cameras.selection import select_views
-from novelview.methods.quark.pinholes import Image, of_one_size
+from novelview.methods.quark.pinholes import Image, of_one_size, resized
 from novelview.methods.quark.rig import Rig
 from novelview.rendering.layers import disparities, gather, pixel_centres
 
@@ -42,9 +41,7 @@ def exposure_gains(
         near, far: depths between which something is seen.
     """
     count = len(photographs)
-    small = [
-        F.interpolate(each[None], _cells(each), mode="bilinear", antialias=True)[0] for each in photographs
-    ]
+    small = [resized(each, _cells(each)) for each in photographs]
     normal, wanted = CAUTION * torch.eye(count), torch.zeros(count, 3)
     for i in range(count):
         group = list(select_views(cameras[i], cameras, near, far, TOGETHER).indices)

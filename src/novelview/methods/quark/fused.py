@@ -19,13 +19,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelview.methods.quark.network import Layers
-from novelview.methods.quark.picture import Picture
+from novelview.methods.quark.picture import LEAST, Picture
 from novelview.methods.quark.rig import UNSEEN, Rig
 from novelview.rendering.compiled import array, compiled, inlined
 from novelview.rendering.layers import IN_FRONT, NOWHERE
 
-# Share of a pixel's colour under which a layer, or a view of a layer, is left out; it would have looked like the rest.
-LEAST = 1 / 1024
 # Pixels of a row that are worked on together, and rows that a thread takes at once.
 STRETCH, ROWS_AT_ONCE = 128, 16
 # Each colour has 21 bits of a packed pixel: 10 of its own and 11 of a bilinear weight.

@@ -12,6 +12,10 @@ from novelview.methods.quark.network import Layers
 from novelview.methods.quark.rig import Rig
 from novelview.rendering.layers import disparities, exact, gather, look_up, over_layers
 
+# Share of a pixel's colour under which fast renderers leave out a layer, or a view of a layer; it would have looked like
+# the rest.
+LEAST = 1 / 1024
+
 
 @dataclass(frozen=True)
 class Picture:

@@ -14,13 +14,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from novelview.methods.quark.network import Layers
-from novelview.methods.quark.picture import Picture
+from novelview.methods.quark.picture import LEAST, Picture
 from novelview.methods.quark.rig import UNSEEN, Rig
 from novelview.rendering.layers import IN_FRONT, NOWHERE
 
 # A tile: wide enough for whole words of memory, high enough that neighbours share their look-ups.
 TILE = (16, 32)
-LEAST_WEIGHT = 1 / 1024
 
 
 def picture(
@@ -29,7 +28,7 @@ def picture(
     rig: Rig,
     xy: Float[Tensor, "b h w 2"],
     tile: tuple[int, int] = TILE,
-    least_weight: float = LEAST_WEIGHT,
+    least_weight: float = LEAST,
 ) -> Picture:
     """See :func:`novelview.methods.quark.picture.picture`; without gradients.
 
