@@ -5,13 +5,14 @@
 Procedural: samples of a stream whose seed no training uses. Captures: every one below DATA with poses; held-out views by
 its own split or every 8th, every contender given the training views alone. Sparse: as many training views, evenly
 spread, as Quark looks at for one frame; with ``--grid`` a grid is trained on these for five minutes (hours for all).
-Rows are added to the table of the same name.
+Started again, it goes on where it stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -33,14 +34,18 @@ from novelview.files import atomic_write_text  # noqa: E402
 from novelview.methods.grid import METHOD as GRID  # noqa: E402
 from novelview.methods.method import Method  # noqa: E402
 from novelview.training import fit  # noqa: E402
-from novelview.training.run import load_method  # noqa: E402
-from novelview.types import Sample  # noqa: E402
+from novelview.training.checkpoint import read_checkpoint  # noqa: E402
+from novelview.training.run import load_method, located  # noqa: E402
+from novelview.types import Sample, Views  # noqa: E402
 
 HEAD = f"""# Quark on scenes it has never seen
 
-Made by `benchmarks/quark_quality.py`. Mean PSNR in dB / SSIM (11x11 Gaussian window) over held-out views, whole images,
-colours sRGB in [0, 1]. "views" are those there are to choose from, and those that are scored. Baselines as in
-`baselines.md`. The grid is trained on the same views for about five minutes (its preset "default").
+Made by `benchmarks/quark_quality.py` with the weights `{{run}}` after {{step}} steps. Mean PSNR in dB / SSIM (11x11 Gaussian
+window) over held-out views (at most {{most}} per capture, evenly spread), whole images, colours sRGB in [0, 1]. Held out are
+the views of a capture's own test split, or every 8th; no contender is shown any of them. Captures without poses, or of
+two photographs, are left out. "views" are those there are to choose from, and those that are scored; longest side
+{{max_side}} pixels. Baselines as in `baselines.md`. The grid is trained on the same views for about five minutes (its preset
+"default").
 
 | scene | views, size | quark | {" | ".join(BASELINES)} | grid |
 |---|---|---|{"---|" * len(BASELINES)}---|
@@ -76,20 +81,25 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Write the table, row by row."""
+    """Write the table, row by row; one of the same weights and settings that was interrupted is gone on with."""
     torch.set_num_threads(options.threads)
     method, _ = load_method(options.run)
-    text = HEAD
-    for line in rows(options, method):
-        print(line, flush=True)
-        text += line + "\n"
-        atomic_write_text(options.out, text)
+    step = read_checkpoint(located(options.run), training=False).progress.step
+    text = HEAD.format(run=options.run, step=step, most=options.most, max_side=options.max_side)
+    if options.out.exists() and options.out.read_text().startswith(text):
+        text = options.out.read_text()
+    for start, score in rows(options, method):
+        if f"\n{start}" not in text:
+            text += start + score() + "\n"
+            print(text.splitlines()[-1], flush=True)
+            atomic_write_text(options.out, text)
 
 
-def rows(options: Options, method: Method) -> Iterator[str]:
-    """The table's rows."""
+def rows(options: Options, method: Method) -> Iterator[tuple[str, Callable[[], str]]]:
+    """How each row begins, and what makes the rest of it."""
     for family in FAMILIES:
-        yield procedural(options, method, family)
+        views = f"{method.config.views}, {options.samples} samples, {SIZE}x{SIZE}"
+        yield f"| procedural {family} | {views} |", partial(procedural, options, method, family)
     folders = [] if options.data is None else sorted(path for path in options.data.iterdir() if path.is_dir())
     for folder in folders:
         if options.scenes and folder.name not in options.scenes:
@@ -99,19 +109,23 @@ def rows(options: Options, method: Method) -> Iterator[str]:
         except NovelviewError:
             continue
         if len(scene.test) and len(scene.train) > 1:
-            yield captured(options, method, scene, "-")
-            views = method.config.views
-            if options.sparse and len(scene.train) > views:
-                few = sparse(scene, views)
-                yield captured(options, method, few, trained_grid(few) if options.grid else "-")
+            scene = replace(scene, test=spread(scene.test, min(options.most, len(scene.test))))
+            yield row_start(scene), partial(captured, method, scene, grid=False)
+            if options.sparse and len(scene.train) > method.config.views:
+                few = replace(scene, train=spread(scene.train, method.config.views))
+                yield row_start(few), partial(captured, method, few, grid=options.grid)
+
+
+def row_start(scene: Scene) -> str:
+    width, height = scene.test.cameras.sizes[0].tolist()
+    return f"| {scene.name} | {len(scene.train)} + {len(scene.test)}, {width}x{height} |"
 
 
 def procedural(options: Options, method: Method, family: str) -> str:
-    """Samples of a family: as many views as a frame is made of, and one to predict."""
+    """Scores on samples of a family: as many views as a frame is made of, and one to predict."""
     scores = held_out_scores(method, family, options.samples, tuple(BASELINES))
     cells = [f"{found:.2f} / {alike:.3f}" for found, alike in scores.values()]
-    views = f"{method.config.views}, {options.samples} samples, {SIZE}x{SIZE}"
-    return f"| procedural {family} | {views} | {' | '.join(cells)} | - |"
+    return f" {' | '.join(cells)} | - |"
 
 
 @torch.no_grad()
@@ -139,21 +153,16 @@ def contenders(
         yield name, baseline(name, sample.sources, bounds, camera).rgb[0]
 
 
-def captured(options: Options, method: Method, scene: Scene, grid: str) -> str:
-    """One capture's row."""
-    step = max(1, len(scene.test) // options.most)
-    names = scene.test.names[::step][: options.most]
-    report = evaluate(method, scene, name="quark", views=names, quiet=True)
+def captured(method: Method, scene: Scene, grid: bool) -> str:
+    """Scores on one capture."""
+    report = evaluate(method, scene, name="quark", quiet=True)
     cells = [f"{each.mean.psnr:.2f} / {each.mean.ssim_gaussian11:.3f}" for each in report.contenders]
-    width, height = scene.test.cameras.sizes[0].tolist()
-    views = f"{len(scene.train)} + {len(names)}, {width}x{height}"
-    return f"| {scene.name} | {views} | {' | '.join(cells)} | {grid} |"
+    return f" {' | '.join(cells)} | {trained_grid(scene) if grid else '-'} |"
 
 
-def sparse(scene: Scene, count: int) -> Scene:
-    """The same scene with few training views, evenly spread over their order."""
-    chosen = [round(i * (len(scene.train) - 1) / (count - 1)) for i in range(count)]
-    return replace(scene, train=scene.train[chosen])
+def spread(views: Views, count: int) -> Views:
+    """So many of the views, evenly spread over their order."""
+    return views[[round(i * (len(views) - 1) / max(1, count - 1)) for i in range(count)]]
 
 
 def trained_grid(scene: Scene) -> str:
