@@ -36,10 +36,11 @@ Made by `benchmarks/quark_flicker.py` with the weights `{run}`: {frames} frames 
 training cameras of held-out procedural scenes, {views} input views per frame. Flicker is the mean absolute difference (in
 parts of 255, over colours and pixels whose surface both frames see) between the change from frame to frame of the
 rendering and of the truth, after warping by the true depth; "worst frame" is the mean of the worst pair of frames,
-"99 %" the 99th percentile over pixels. "Left out" counts how often a view was replaced.
+"99 %" the 99th percentile over pixels. "Exchanges" counts how often a view was replaced, "there" is the mean flicker of
+the pairs of frames between which one was, "elsewhere" that of all others.
 
-| scene | fade | PSNR | flicker | worst frame | 99 % | left out |
-|---|---|---|---|---|---|---|
+| scene | fade | PSNR | flicker | worst frame | 99 % | exchanges | there | elsewhere |
+|---|---|---|---|---|---|---|---|---|
 """
 # Relative difference of depths up to which two frames see the same surface.
 SAME = 0.01
@@ -90,13 +91,18 @@ def row(options: Options, scene: Scene, truth: Views, fade: float) -> str:
     used = [
         {each["view"] for each in method.explain(state, cameras[i])["views"]} for i in range(len(cameras))
     ]
-    exchanged = sum(len(before - after) for before, after in pairwise(used))
+    exchanges = [len(before - after) for before, after in pairwise(used)]
     quality = fmean(psnr(shown[i].clamp(0, 1), truth.image(i)) for i in range(len(cameras)))
     changes = [255 * change(shown, truth, i) for i in range(len(cameras) - 1)]
     together, means = torch.cat(changes), [float(each.mean()) for each in changes]
     high = float(together.flatten()[:: max(1, together.numel() // 10**6)].quantile(0.99))
-    figures = f"{quality:.2f} | {float(together.mean()):.2f} | {max(means):.2f} | {high:.1f} | {exchanged}"
-    return f"| {scene.name} | {fade:g} | {figures} |"
+    there = [mean for mean, count in zip(means, exchanges, strict=True) if count]
+    elsewhere = [mean for mean, count in zip(means, exchanges, strict=True) if not count]
+    figures = (
+        f"{quality:.2f} | {float(together.mean()):.2f} | {max(means):.2f} | {high:.1f} | {sum(exchanges)}"
+    )
+    at = " | ".join(f"{fmean(each):.2f}" if each else "-" for each in (there, elsewhere))
+    return f"| {scene.name} | {fade:g} | {figures} | {at} |"
 
 
 def change(shown: Tensor, truth: Views, i: int) -> Tensor:

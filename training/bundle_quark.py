@@ -57,6 +57,7 @@ def main(options: Options) -> None:
         "steps": progress.step,
         "of steps": info.recipe.steps,
         "batch": info.recipe.batch,
+        "begun with": info.start or "new weights",
         "seconds": round(progress.seconds),
         "parameters": sum(each.numel() for each in method.parameters()),
         "held out": f"{SAMPLES} samples of each family from seed {SEED}, {SIZE}x{SIZE}, "

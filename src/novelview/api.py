@@ -33,6 +33,7 @@ def fit(
     *,
     preset: str | None = None,
     out: str | Path | None = None,
+    start: str | Path | None = None,
     seed: int = 0,
     resume: bool = False,
     steps: int | None = None,
@@ -46,6 +47,7 @@ def fit(
         scene: only ``scene.train`` is learnt from.
         preset: which of the method's presets to start from; None: the first.
         out: run folder for checkpoints and logs; None: keep everything in memory.
+        start: run folder, or name of a method that comes with weights: learn on from its weights instead of new ones.
         seed: determines every random draw.
         resume: continue the run in ``out`` from its last checkpoint.
         steps: overrides the recipe's number of steps.
@@ -59,7 +61,15 @@ def fit(
     except TypeError as error:
         raise ConfigError(f"{method} has no such option", why=str(error)) from None
     return training.fit(
-        find(method), scene, config=settings, recipe=recipe, out=out, seed=seed, resume=resume, quiet=quiet
+        find(method),
+        scene,
+        config=settings,
+        recipe=recipe,
+        out=out,
+        start=start,
+        seed=seed,
+        resume=resume,
+        quiet=quiet,
     )
 
 

@@ -81,6 +81,41 @@ def rewind(folder: Path, step: int) -> None:
     (folder / "latest.json").write_text(json.dumps(pointer))
 
 
+def test_a_training_begins_with_other_weights_also_when_it_is_killed_before_its_first_checkpoint(
+    tmp_path: Path,
+) -> None:
+    config, short = FakeConfig(), replace(RECIPE, steps=3, ema=0.9)
+    run_of(tmp_path / "first", config=config, recipe=short)
+    before, _ = load_method(tmp_path / "first")
+    still = replace(short, learning_rate=1e-30)
+    begun = run_of(tmp_path / "second", config=config, recipe=still, seed=5, start=tmp_path / "first")
+    assert same_weights(begun, before)
+    rewind(tmp_path / "second", 0)
+    run_of(tmp_path / "second", config=config, recipe=still, seed=5, resume=True)
+    again, info = load_method(tmp_path / "second")
+    assert same_weights(again, before)
+    assert info.start.startswith("3 steps, ")
+    learnt = run_of(tmp_path / "third", config=config, recipe=short, start=tmp_path / "second")
+    assert not same_weights(learnt, before)
+    assert load_method(tmp_path / "third")[1].start.startswith(f"{info.start}, then 3 steps, ")
+
+
+def same_weights(a: Method, b: Method) -> bool:
+    """Whether all that learns is equal; the fake's counter of calls does not learn."""
+    pairs = zip(a.parameters(), b.parameters(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_first_weights_must_fit(tmp_path: Path) -> None:
+    run_of(tmp_path / "first", config=FakeConfig())
+    with pytest.raises(CheckpointError, match="shape"):
+        run_of(tmp_path / "second", config=FakeConfig(width=4), start=tmp_path / "first")
+    assert not (tmp_path / "second").exists()
+    other = replace(FAKE, name="other", title="Other")
+    with pytest.raises(CheckpointError, match="they are of Fake"):
+        fit(other, fake_scene(), start=tmp_path / "first", quiet=True)
+
+
 def test_same_seed_same_first_weights_and_no_trace_in_the_global_generator() -> None:
     scene, before = fake_scene(), torch.get_rng_state()
     first = fit(FAKE, scene, seed=1, quiet=True)

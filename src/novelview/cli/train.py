@@ -37,6 +37,8 @@ class _Common:
     """Starting point for all options below: see `novelview methods`. Default: the first one there."""
     out: Path | None = None
     """Run folder. Default: runs/CAPTURE-METHOD."""
+    start: str | None = None
+    """Run folder, or name of a method that comes with weights: learn on from its weights. Default: new ones."""
     seed: int = 0
     """Determines every random draw."""
     device: str | None = None
@@ -94,6 +96,7 @@ def _start(options: Any) -> int:
         config=options.config,
         recipe=options.recipe,
         out=out,
+        start=options.start,
         resume=options.resume,
         seed=options.seed,
         device=options.device,
@@ -184,7 +187,7 @@ def _find_method(arguments: Sequence[str]) -> MethodSpec:
     names = discover()
     for i, word in enumerate(arguments):
         if word in names and (
-            i == 0 or arguments[i - 1] not in ("--data", "--more", "--out", "--preset", "--split")
+            i == 0 or arguments[i - 1] not in ("--data", "--more", "--out", "--preset", "--split", "--start")
         ):
             return names[word]
     if any(word in ("-h", "--help") for word in arguments):

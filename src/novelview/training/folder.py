@@ -65,6 +65,7 @@ class _RunFile:
     seed: int
     scene: SceneRecord
     more: tuple[SceneRecord, ...] = ()
+    start: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -81,6 +82,7 @@ class RunInfo:
         scene: what is remembered of the scene.
         split: which views were for training, which held out.
         more: further scenes it was trained on.
+        start: how the weights came about that it began with; empty where they were new.
     """
 
     spec: MethodSpec
@@ -90,6 +92,7 @@ class RunInfo:
     scene: SceneRecord
     split: Split
     more: tuple[SceneRecord, ...] = ()
+    start: str = ""
 
     @property
     def bounds(self) -> Bounds:
@@ -111,11 +114,17 @@ class RunInfo:
 
 
 def describe(
-    spec: MethodSpec, config: Any, recipe: Recipe, scene: Scene, seed: int, more: Sequence[Scene] = ()
+    spec: MethodSpec,
+    config: Any,
+    recipe: Recipe,
+    scene: Scene,
+    seed: int,
+    more: Sequence[Scene] = (),
+    start: str = "",
 ) -> RunInfo:
     """What a run of ``spec`` on ``scene``, and perhaps more, would say about itself."""
     split, others = Split(scene.train.names, scene.test.names), tuple(_record(each) for each in more)
-    return RunInfo(spec, config, recipe, seed, _record(scene), split, others)
+    return RunInfo(spec, config, recipe, seed, _record(scene), split, others, start)
 
 
 def _record(scene: Scene) -> SceneRecord:
@@ -135,7 +144,14 @@ def create_run(folder: Path, info: RunInfo) -> None:
             "There is a run already", where=folder, cure="resume it, or choose another folder for the new one"
         )
     file = _RunFile(
-        info.spec.name, to_json(info.config), info.recipe, info.seed, info.scene, info.more, _versions()
+        method=info.spec.name,
+        config=to_json(info.config),
+        recipe=info.recipe,
+        seed=info.seed,
+        scene=info.scene,
+        more=info.more,
+        start=info.start,
+        versions=_versions(),
     )
     with atomic_folder(folder) as temporary:
         atomic_write_json(temporary / "run.json", to_json(file))
@@ -165,7 +181,7 @@ def open_run(folder: Path) -> RunInfo:
     spec = find(file.method)
     try:
         config: Any = from_json(spec.config, file.config, where=folder / "run.json")
-        info = RunInfo(spec, config, file.recipe, file.seed, file.scene, split, file.more)
+        info = RunInfo(spec, config, file.recipe, file.seed, file.scene, split, file.more, file.start)
         _ = info.bounds, info.to_input
     except ConfigError as error:
         raise CheckpointError(error.what, where=error.where, why=error.why, cure=error.cure) from error

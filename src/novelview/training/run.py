@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
 from novelview.data.scene import Scene
-from novelview.errors import ConfigError, MethodError
+from novelview.errors import CheckpointError, ConfigError, MethodError
 from novelview.methods.discovery import discover, find
 from novelview.methods.method import Method, MethodSpec
 from novelview.methods.recipe import Recipe
-from novelview.training.checkpoint import load_weights, read_checkpoint
+from novelview.training.checkpoint import (
+    Checkpoint,
+    Progress,
+    latest_step,
+    load_weights,
+    read_checkpoint,
+    save_checkpoint,
+)
 from novelview.training.engine import DEFAULT_RHYTHM, Evaluate, Rhythm, make_accelerator, train
 from novelview.training.folder import RunInfo, check_same, create_run, describe, open_run
 from novelview.training.optim import check_recipe
@@ -29,6 +36,7 @@ def fit(
     config: Any = None,
     recipe: Recipe | None = None,
     out: str | Path | None = None,
+    start: str | Path | None = None,
     resume: bool = False,
     seed: int = 0,
     device: str | None = None,
@@ -47,6 +55,7 @@ def fit(
         config: configuration instead of the preset's.
         recipe: recipe instead of the preset's.
         out: run folder; None keeps everything in memory.
+        start: run folder, or name of a method that comes with weights: learn on from its weights instead of new ones.
         resume: go on with the run in ``out``; starts it where there is none yet.
         seed: of initial weights and every random draw.
         device: "cpu" or "cuda"; None takes the best there is.
@@ -68,7 +77,11 @@ def fit(
     check_scenes(spec, [scene, *more])
     accelerator = make_accelerator(device)
     check_recipe(recipe, accelerator.num_processes)
-    info = describe(spec, config, recipe, scene, seed, more)
+    first = None if start is None else _weights_of(spec, start)
+    info = describe(spec, config, recipe, scene, seed, more, "" if first is None else first.story)
+    if first is not None:
+        # Weights that do not fit are refused before anything is written.
+        load_weights(info.build(), first.checkpoint, averaged=True, where=first.where)
     folder = Path(out) if out is not None else None
     if resume and folder is None:
         raise ConfigError(
@@ -76,8 +89,11 @@ def fit(
         )
     if folder is not None:
         info = _prepare_folder(folder, info, resume, accelerator)
+    built = info.build()
+    if first is not None:
+        _begin_with(built, first, folder, recipe, accelerator)
     return train(
-        info.build(),
+        built,
         spec.sampler([scene, *more], config, recipe, seed),
         recipe,
         folder,
@@ -162,6 +178,48 @@ def check_scene(spec: MethodSpec, scene: Scene) -> None:
             why="the capture has none",
             cure=f"add {' and '.join(missing)} to the capture, or choose a method that does without",
         )
+
+
+@dataclass(frozen=True)
+class _First:
+    """Weights that a training begins with.
+
+    Attributes:
+        checkpoint: theirs.
+        where: the run that they are of.
+        story: how they came about, in a line.
+    """
+
+    checkpoint: Checkpoint
+    where: Path
+    story: str
+
+
+def _weights_of(spec: MethodSpec, source: str | Path) -> _First:
+    folder = located(source)
+    info, checkpoint = open_run(folder), read_checkpoint(folder, training=False)
+    if info.spec.name != spec.name:
+        raise CheckpointError(
+            f"{spec.title} cannot begin with these weights",
+            where=folder,
+            why=f"they are of {info.spec.title}",
+            cure=f"name a run of {spec.name}",
+        )
+    before = f"{info.start}, then " if info.start else ""
+    progress = checkpoint.progress
+    return _First(checkpoint, folder, f"{before}{progress.step} steps, {progress.seconds:.0f} seconds")
+
+
+def _begin_with(
+    method: Method, first: _First, run: Path | None, recipe: Recipe, accelerator: Accelerator
+) -> None:
+    """Give the method its first weights, and keep them as the run's checkpoint before its first step."""
+    load_weights(method, first.checkpoint, averaged=True, where=first.where)
+    if run is not None and latest_step(run) is None and accelerator.is_main_process:
+        learning = {name: p.detach() for name, p in method.named_parameters() if p.requires_grad}
+        average = learning if recipe.ema is not None else None
+        save_checkpoint(run, Checkpoint(Progress(0, method.structure()), method.state_dict(), {}, average))
+    accelerator.wait_for_everyone()
 
 
 def _prepare_folder(folder: Path, asked: RunInfo, resume: bool, accelerator: Accelerator) -> RunInfo:

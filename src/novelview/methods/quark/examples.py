@@ -14,8 +14,10 @@ from novelview.methods.quark.rig import Rig
 from novelview.random import Draws
 from novelview.types import Sample, Views
 
-# Share of the samples in which one view has less than full weight, as it has when it is about to be left out.
+# Share of the samples in which views have less than full weight, as they have when others are nearly as useful.
 FADING = 0.5
+# Weights that would be more than 1 are 1; drawn evenly up to between 1 and this.
+STEEPEST = 4.0
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,12 @@ def _view_count(most: int, config: QuarkConfig, draws: Draws) -> int:
 
 
 def _weights(rows: int, views: int, config: QuarkConfig, draws: Draws) -> Float[Tensor, "n m"]:
-    """All views with full weight; in some rows, where views fade, the last has less."""
+    """All views with full weight; in some rows, where views fade, many with less, the most still 1."""
     weights = torch.ones(rows, views)
     if config.fade and views > 1:
-        fading, weight = draws.rand(rows, 2).cpu().unbind(-1)
-        weights[:, -1] = torch.where(fading < FADING, weight, 1.0)
+        fading, steep = draws.rand(rows, 2).cpu().split(1, dim=-1)
+        ahead = (draws.rand(rows, views).cpu() * (1 + (STEEPEST - 1) * steep)).clamp(max=1)
+        weights = torch.where(fading < FADING, ahead / ahead.amax(dim=1, keepdim=True), weights)
     return weights
 
 
