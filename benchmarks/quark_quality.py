@@ -34,7 +34,7 @@ from novelview.files import atomic_write_text  # noqa: E402
 from novelview.methods.grid import METHOD as GRID  # noqa: E402
 from novelview.methods.method import Method  # noqa: E402
 from novelview.training import fit  # noqa: E402
-from novelview.training.checkpoint import read_checkpoint  # noqa: E402
+from novelview.training.checkpoint import latest_step  # noqa: E402
 from novelview.training.run import load_method, located  # noqa: E402
 from novelview.types import Sample, Views  # noqa: E402
 
@@ -84,7 +84,7 @@ def main(options: Options) -> None:
     """Write the table, row by row; one of the same weights and settings that was interrupted is gone on with."""
     torch.set_num_threads(options.threads)
     method, _ = load_method(options.run)
-    step = read_checkpoint(located(options.run), training=False).progress.step
+    step = latest_step(located(options.run))
     text = HEAD.format(run=options.run, step=step, most=options.most, max_side=options.max_side)
     if options.out.exists() and options.out.read_text().startswith(text):
         text = options.out.read_text()
