@@ -249,6 +249,14 @@ def test_grids_follow_the_aspect_at_the_same_number_of_cells(aspect: float) -> N
     assert columns / rows == pytest.approx(aspect, rel=0.05)
 
 
+@pytest.mark.parametrize("detail", [1.0, 2.0])
+def test_detail_scales_the_rows_and_columns_of_layers(detail: float) -> None:
+    rig = Rig.of(row(1)[0], row(2), 1.0, 10.0)
+    with torch.no_grad():
+        layers = seeded(replace(TINY, detail=detail))(photographs(2), rig)
+    assert layers.depth.shape[-2:] == (16 * detail, 16 * detail)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -260,6 +268,7 @@ def test_grids_follow_the_aspect_at_the_same_number_of_cells(aspect: float) -> N
         {"fade": -1.0},
         {"procedural": 1.5},
         {"crop": -1},
+        {"detail": 0.0},
     ],
 )
 def test_steps_that_cannot_work_are_refused(change: dict[str, object]) -> None:

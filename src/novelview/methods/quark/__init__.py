@@ -81,5 +81,5 @@ METHOD = MethodSpec(
     sampler=sampler,
     watched=watched,
     weights=Path(__file__).parent / "weights" / "run",
-    adjustable=frozenset({"views", "fade", "exposure", "precision"}),
+    adjustable=frozenset({"views", "detail", "fade", "exposure", "precision"}),
 )

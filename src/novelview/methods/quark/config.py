@@ -28,6 +28,8 @@ class QuarkConfig:
     """Cells of one layer at the end; their rows and columns follow the aspect of the target."""
     feature_cells: int = 288 * 480
     """Cells of the finest feature map of an input view; rows and columns follow the aspect of the inputs."""
+    detail: float = 1.0
+    """Rows and columns of layers and features times this: more is sharper and slower, also with weights made at 1."""
     channels: int = 32
     """Width of everything."""
     appearance: int = 32
@@ -104,6 +106,8 @@ class QuarkConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"Bad {name} {getattr(self, name)}", cure="give at least 1")
+        if not self.detail > 0:
+            raise ConfigError(f"Bad detail {self.detail}", cure="give more than 0")
         for name in ("procedural", "half_resolution", "exposure_jitter"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"Bad {name} {getattr(self, name)}", cure="give a share from 0 to 1")

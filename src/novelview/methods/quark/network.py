@@ -81,9 +81,7 @@ class _Pass:
         self.network, self.config, self.rig = network, network.config, rig
         self.count, self.views = images.shape[:2]
         self.projections = rig.projections()
-        finest = rows_and_columns(
-            self.config.feature_cells // coarser**2, images.shape[-1] / images.shape[-2]
-        )
+        finest = self._grid(self.config.feature_cells, coarser, images.shape[-1] / images.shape[-2])
         twice = [2 * side for side in finest]
         self.images = F.interpolate(images.flatten(0, 1), twice, mode="bilinear", antialias=True)
         maps = network.encoder(self.images)
@@ -94,8 +92,11 @@ class _Pass:
         ]
         self.features = dict(enumerate(maps, self.config.levels[0]))
         self.rays = dict(enumerate(rays, self.config.levels[0]))
-        rows, columns = rows_and_columns(self.config.cells // coarser**2, rig.aspect)
+        rows, columns = self._grid(self.config.cells, coarser, rig.aspect)
         self.sizes = [(rows >> (FINEST - level), columns >> (FINEST - level)) for level in range(FINEST + 1)]
+
+    def _grid(self, cells: int, coarser: int, aspect: float) -> tuple[int, int]:
+        return rows_and_columns(round(cells * (self.config.detail / coarser) ** 2), aspect)
 
     def run(self) -> Layers:
         config = self.config
