@@ -1,6 +1,6 @@
 """Score a run of Quark on the fixed held-out samples, and put it in the place of the bundled weights if it is better.
 
-    python training/bundle_quark.py RUN [--keep-always]
+    python training/bundle_quark.py RUN [--views VIEWS] [--keep-always]
 
 The samples are neither those of any training nor those that `benchmarks/quark_quality.py` reports.
 """
@@ -36,6 +36,8 @@ class Options:
 
     run: tyro.conf.Positional[Path]
     """Run folder."""
+    views: int = 4
+    """Photographs that the bundled weights look at for a frame, unless told otherwise."""
     keep_always: bool = False
     """Bundle it even where the weights that are there score better."""
 
@@ -62,13 +64,14 @@ def main(options: Options) -> None:
         "parameters": sum(each.numel() for each in method.parameters()),
         "held out": f"{SAMPLES} samples of each family from seed {SEED}, {SIZE}x{SIZE}, "
         f"{method.config.views} views",
+        "views while rendering": options.views,
         "scores": found,
         "licence": "Apache-2.0",
     }
     made, old = PLACE.with_name("weights-new"), PLACE.with_name("weights-old")
     for left in (made, old):
         shutil.rmtree(left, ignore_errors=True)
-    bundle(options.run, made, card)
+    bundle(options.run, made, card, {"views": options.views})
     if PLACE.exists():
         PLACE.rename(old)
     made.rename(PLACE)

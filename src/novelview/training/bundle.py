@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ from novelview.training.checkpoint import Checkpoint, Progress, read_checkpoint,
 from novelview.training.folder import create_run, open_run
 
 
-def bundle(run: Path, out: Path, card: dict[str, Any]) -> None:
+def bundle(run: Path, out: Path, card: dict[str, Any], adjust: Mapping[str, Any] | None = None) -> None:
     """Write a new run folder with the weights alone, averaged where the recipe asked for it, and a card.
 
     Args:
         run: run folder of a feed-forward method.
         out: new folder.
         card: what the weights were trained on, for how long, and how they score; JSON.
+        adjust: fields of the configuration that shall differ from the run's while rendering.
 
     Raises:
         CheckpointError: the run has no checkpoint yet, or belongs to one scene.
+        ConfigError: a field cannot be adjusted.
         OutputError: ``out`` holds something already, or cannot be written.
     """
     info, checkpoint = open_run(run), read_checkpoint(run, training=False)
@@ -32,7 +35,8 @@ def bundle(run: Path, out: Path, card: dict[str, Any]) -> None:
     weights = {**checkpoint.model, **(checkpoint.average or {})}
     with atomic_folder(out) as temporary:
         # Where the training's captures lay is nobody else's business.
-        create_run(temporary / "run", replace(info, more=()))
+        config = info.spec.adjusted(info.config, adjust or {})
+        create_run(temporary / "run", replace(info, config=config, more=()))
         slim = Checkpoint(Progress(progress.step, progress.structure, seconds=progress.seconds), weights, {})
         save_checkpoint(temporary / "run", slim)
         atomic_write_json(temporary / "card.json", to_json(card))
