@@ -90,13 +90,13 @@ def _in_threads(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) 
 @compiled
 def _pack(photograph, packed):  # type: ignore[no-untyped-def]
     _, height, width = photograph.shape
-    for y in range(height + 1):
-        for x in range(width + 1):
-            whole = np.int64(0)
-            for c in range(3):
-                colour = photograph[c, min(y, height - 1), min(x, width - 1)]
-                whole |= np.int64(colour * _BRIGHTEST + _HALF) << (_LANE * c)
-            packed[y, x] = whole
+    for y in range(height):
+        red, green, blue = photograph[0, y], photograph[1, y], photograph[2, y]
+        for x in range(width):
+            low, middle = np.int64(red[x] * _BRIGHTEST + _HALF), np.int64(green[x] * _BRIGHTEST + _HALF)
+            packed[y, x] = low | middle << _LANE | np.int64(blue[x] * _BRIGHTEST + _HALF) << 2 * _LANE
+        packed[y, width] = packed[y, width - 1]
+    packed[height] = packed[height - 1]
 
 
 @inlined
