@@ -4,17 +4,20 @@
 
 Procedural: samples of a stream whose seed no training uses. Captures: every one below DATA with poses; held-out views by
 its own split or every 8th, every contender given the training views alone. Sparse: eight training views, evenly
-spread; with ``--grid`` a grid is trained on these for five minutes (an hour for all). Started again, it goes on where
-it stopped.
+spread; with ``--grid`` a grid is trained on these for some minutes (an hour for all). Started again, it goes on where it
+stopped; with other weights, the scores of the other contenders are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from novelview.allocator import tune_allocator
 
@@ -28,13 +31,12 @@ from novelview.data.procedural import ProceduralStream  # noqa: E402
 from novelview.data.scene import Scene  # noqa: E402
 from novelview.errors import NovelviewError  # noqa: E402
 from novelview.evaluation.baselines import BASELINES, baseline  # noqa: E402
-from novelview.evaluation.evaluate import evaluate  # noqa: E402
 from novelview.evaluation.metrics import psnr, ssim  # noqa: E402
-from novelview.files import atomic_write_text  # noqa: E402
+from novelview.files import atomic_write_json, atomic_write_text  # noqa: E402
 from novelview.methods.grid import METHOD as GRID  # noqa: E402
 from novelview.methods.method import Method  # noqa: E402
 from novelview.training import fit  # noqa: E402
-from novelview.training.checkpoint import latest_step  # noqa: E402
+from novelview.training.checkpoint import latest_step, read_checkpoint  # noqa: E402
 from novelview.training.run import load_method, located  # noqa: E402
 from novelview.types import Sample, Views  # noqa: E402
 
@@ -49,11 +51,14 @@ two photographs, are left out. "views" are those there are to choose from, and t
 were chosen by scores on held-out views of these captures. Baselines as in `baselines.md`. The grid is trained on the same
 views for about five minutes (its preset "default").
 
-| scene | views, size | quark | finer | {" | ".join(BASELINES)} | grid |
-|---|---|---|---|{"---|" * len(BASELINES)}---|
 """
 HELD_OUT_SEED, SIZE = 1_000_000, 160
 FAMILIES = ("forward", "room", "table")
+OURS, COLUMNS = ("quark", "finer"), ("quark", "finer", *BASELINES, "grid")
+
+Score = tuple[float, float]  # Mean PSNR and SSIM.
+# Which views, how many and how large; and what scores each contender on them.
+Row = tuple[str, Mapping[str, Callable[[], Score]]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Options:
     """Only these captures."""
     max_side: int = 480
     """Longest image side of captures in pixels."""
-    most: int = 8
+    most: int = 4
     """Held-out views scored per capture, evenly spread."""
     sparse: bool = True
     """Also with eight views only."""
@@ -79,30 +84,84 @@ class Options:
     threads: int = 2
     """CPU threads."""
     out: Path = Path("benchmarks/results/quark_quality.md")
-    """Table to write."""
+    """Table to write; all scores are kept beside it, as JSON."""
 
 
 def main(options: Options) -> None:
-    """Write the table, row by row; one of the same weights and settings that was interrupted is gone on with."""
+    """Score what has no score yet, and write the table after each."""
     torch.set_num_threads(options.threads)
     method, info = load_method(options.run)
     finer, _ = load_method(options.run, adjust={"detail": FINER})
     asked = {"run": options.run, "most": options.most, "max_side": options.max_side}
-    text = HEAD.format(step=latest_step(located(options.run)), views=info.config.views, **asked)
-    if options.out.exists() and options.out.read_text().startswith(text):
-        text = options.out.read_text()
-    for start, score in rows(options, method, finer):
-        if f"\n{start}" not in text:
-            text += start + score() + "\n"
-            print(text.splitlines()[-1], flush=True)
-            atomic_write_text(options.out, text)
+    head = HEAD.format(step=latest_step(located(options.run)), views=info.config.views, **asked)
+    kept = Kept.read(options.out.with_suffix(".json"), weights_of(options.run, info.config.views), asked)
+    atomic_write_text(options.out, head + table(kept.scores))
+    for row, contenders in rows(options, {"quark": method, "finer": finer}):
+        scores = kept.scores.setdefault(row, {})
+        for name in [name for name in contenders if name not in scores]:
+            scores[name] = contenders[name]()
+            print(f"{row}  {name}  {shown(scores[name])}", flush=True)
+            kept.write()
+            atomic_write_text(options.out, head + table(kept.scores))
 
 
-def rows(options: Options, method: Method, finer: Method) -> Iterator[tuple[str, Callable[[], str]]]:
-    """How each row begins, and what makes the rest of it."""
+@dataclass(frozen=True)
+class Kept:
+    """Scores by row and contender, and what they are of."""
+
+    file: Path
+    weights: dict[str, Any]
+    asked: dict[str, Any]
+    scores: dict[str, dict[str, Score]]
+
+    @staticmethod
+    def read(file: Path, weights: dict[str, Any], asked: dict[str, Any]) -> Kept:
+        """What the file keeps: nothing of another protocol, and nothing of ours with other weights."""
+        found = json.loads(file.read_text()) if file.exists() else {}
+        scores = found["scores"] if found.get("asked") == asked else {}
+        if found.get("weights") != weights:
+            scores = {
+                row: {name: score for name, score in each.items() if name not in OURS}
+                for row, each in scores.items()
+            }
+        return Kept(file, weights, asked, scores)
+
+    def write(self) -> None:
+        atomic_write_json(self.file, {"weights": self.weights, "asked": self.asked, "scores": self.scores})
+
+
+def weights_of(run: str, views: int) -> dict[str, Any]:
+    """What tells weights and their settings from others."""
+    folder = located(run)
+    model = read_checkpoint(folder, training=False).model
+    digest = hashlib.sha256()
+    for name in sorted(model):
+        digest.update(model[name].cpu().contiguous().numpy().tobytes())
+    return {"steps": latest_step(folder), "views": views, "sha256": digest.hexdigest()}
+
+
+def table(scores: Mapping[str, Mapping[str, Score]]) -> str:
+    """All rows that have a score, in the order in which they were made."""
+    lines = [f"| scene | views, size | {' | '.join(COLUMNS)} |", f"|---|---|{'---|' * len(COLUMNS)}"]
+    for row, found in scores.items():
+        cells = [shown(found[name]) if name in found else "-" for name in COLUMNS]
+        lines += [f"| {row} | {' | '.join(cells)} |"] if found else []
+    return "\n".join(lines) + "\n"
+
+
+def shown(score: Score) -> str:
+    return f"{score[0]:.2f} / {score[1]:.3f}"
+
+
+def rows(options: Options, ours: Mapping[str, Method]) -> Iterator[Row]:
+    """Every row, procedural ones first; a capture with all its views, then with few."""
+    views = ours["quark"].config.views
     for family in FAMILIES:
-        views = f"{method.config.views}, {options.samples} samples, {SIZE}x{SIZE}"
-        yield f"| procedural {family} | {views} |", partial(procedural, options, method, finer, family)
+        stream = ProceduralStream((family,), seed=HELD_OUT_SEED, size=SIZE, sources=views)
+        yield (
+            f"procedural {family} | {views}, {options.samples} samples, {SIZE}x{SIZE}",
+            procedural(stream, options.samples, ours),
+        )
     folders = [] if options.data is None else sorted(path for path in options.data.iterdir() if path.is_dir())
     for folder in folders:
         if options.scenes and folder.name not in options.scenes:
@@ -113,72 +172,90 @@ def rows(options: Options, method: Method, finer: Method) -> Iterator[tuple[str,
             continue
         if len(scene.test) and len(scene.train) > 1:
             scene = replace(scene, test=spread(scene.test, min(options.most, len(scene.test))))
-            yield row_start(scene), partial(captured, method, finer, scene, grid=False)
+            yield label(scene), captured(scene, ours, grid=False)
             if options.sparse and len(scene.train) > SPARSE:
                 few = replace(scene, train=spread(scene.train, SPARSE))
-                yield row_start(few), partial(captured, method, finer, few, grid=options.grid)
+                yield label(few), captured(few, ours, grid=options.grid)
 
 
-def row_start(scene: Scene) -> str:
+def label(scene: Scene) -> str:
     width, height = scene.test.cameras.sizes[0].tolist()
-    return f"| {scene.name} | {len(scene.train)} + {len(scene.test)}, {width}x{height} |"
+    return f"{scene.name} | {len(scene.train)} + {len(scene.test)}, {width}x{height}"
 
 
-def procedural(options: Options, method: Method, finer: Method, family: str) -> str:
-    """Scores on samples of a family: as many views as a frame is made of, and one to predict."""
-    scores = held_out_scores(method, family, options.samples, tuple(BASELINES))
-    finest = held_out_scores(finer, family, options.samples)
-    return line([scores.pop("quark"), finest["quark"], *scores.values()], "-")
+def procedural(
+    stream: ProceduralStream, samples: int, ours: Mapping[str, Method]
+) -> dict[str, Callable[[], Score]]:
+    """Each contender on the first samples: as many views as a frame is made of, and one to predict."""
+    mine = {name: partial(rendered, method) for name, method in ours.items()}
+    makers = mine | {name: partial(swept, name) for name in BASELINES}
+    return {name: partial(over_samples, maker, stream, samples) for name, maker in makers.items()}
 
 
-def line(scores: list[tuple[float, float]], grid: str) -> str:
-    """The rest of a row."""
-    return f" {' | '.join(f'{found:.2f} / {alike:.3f}' for found, alike in scores)} | {grid} |"
+Maker = Callable[[Sample], torch.Tensor]
+
+
+def rendered(method: Method, sample: Sample) -> torch.Tensor:
+    state = method.condition(sample.sources, sample.bounds)
+    return method.render(state, sample.targets.cameras[:1]).rgb[0]
+
+
+def swept(name: str, sample: Sample) -> torch.Tensor:
+    return baseline(name, sample.sources, sample.bounds, sample.targets.cameras[:1]).rgb[0]
 
 
 @torch.no_grad()
-def held_out_scores(
-    method: Method, family: str, samples: int, baselines: tuple[str, ...] = (), seed: int = HELD_OUT_SEED
-) -> dict[str, tuple[float, float]]:
-    """Mean PSNR and SSIM of the method, called "quark", and of baselines on the first held-out samples of a family."""
+def over_samples(maker: Maker, stream: ProceduralStream, samples: int) -> Score:
+    """Means over the first samples of a stream."""
+    return mean_score((maker(sample), sample.targets.image(0)) for sample in map(stream.item, range(samples)))
+
+
+def held_out_score(method: Method, family: str, samples: int, seed: int) -> Score:
+    """Means of a method over the first held-out samples of a family."""
     stream = ProceduralStream((family,), seed=seed, size=SIZE, sources=method.config.views)
-    scores: dict[str, list[tuple[float, float]]] = {}
-    for i in range(samples):
-        sample = stream.item(i)
-        truth = sample.targets.image(0)
-        for name, image in contenders(method, sample, baselines):
-            scores.setdefault(name, []).append((psnr(image, truth), ssim(image, truth, "gaussian11")))
-    return {name: (fmean(a for a, _ in each), fmean(b for _, b in each)) for name, each in scores.items()}
+    return over_samples(partial(rendered, method), stream, samples)
 
 
-def contenders(
-    method: Method, sample: Sample, baselines: tuple[str, ...]
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """What each makes of a sample's sources."""
-    camera, bounds = sample.targets.cameras[:1], sample.bounds
-    yield "quark", method.render(method.condition(sample.sources, bounds), camera).rgb[0]
-    for name in baselines:
-        yield name, baseline(name, sample.sources, bounds, camera).rgb[0]
+def captured(scene: Scene, ours: Mapping[str, Method], grid: bool) -> dict[str, Callable[[], Score]]:
+    """Each contender on one capture."""
+    mine = {name: partial(on_capture, method, scene) for name, method in ours.items()}
+    found = mine | {name: partial(baseline_on, name, scene) for name in BASELINES}
+    return found | ({"grid": partial(trained_grid, scene)} if grid else {})
 
 
-def captured(method: Method, finer: Method, scene: Scene, grid: bool) -> str:
-    """Scores on one capture."""
-    quark, *baselines = evaluate(method, scene, name="quark", quiet=True).contenders
-    finest = evaluate(finer, scene, name="finer", baselines=False, quiet=True).contenders[0]
-    means = [each.mean for each in (quark, finest, *baselines)]
-    return line([(each.psnr, each.ssim_gaussian11) for each in means], trained_grid(scene) if grid else "-")
+@torch.no_grad()
+def on_capture(method: Method, scene: Scene) -> Score:
+    """Means over the held-out views."""
+    state, test = method.condition(scene.train, scene.bounds), scene.test
+    return mean_score((method.render(state, test.cameras[i]).rgb[0], test.image(i)) for i in range(len(test)))
+
+
+@torch.no_grad()
+def baseline_on(name: str, scene: Scene) -> Score:
+    test = scene.test
+    return mean_score(
+        (baseline(name, scene.train, scene.bounds, test.cameras[i]).rgb[0], test.image(i))
+        for i in range(len(test))
+    )
+
+
+def trained_grid(scene: Scene) -> Score:
+    """A grid that was trained on the scene's training views."""
+    return on_capture(fit(GRID, scene, quiet=True), scene)
+
+
+def mean_score(pairs: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> Score:
+    """Means over renderings and what they should be."""
+    scores = [
+        (psnr(image.clamp(0, 1), truth), ssim(image.clamp(0, 1), truth, "gaussian11"))
+        for image, truth in pairs
+    ]
+    return fmean(a for a, _ in scores), fmean(b for _, b in scores)
 
 
 def spread(views: Views, count: int) -> Views:
     """So many of the views, evenly spread over their order."""
     return views[[round(i * (len(views) - 1) / max(1, count - 1)) for i in range(count)]]
-
-
-def trained_grid(scene: Scene) -> str:
-    """Scores of a grid that was trained on the scene's training views."""
-    method = fit(GRID, scene, quiet=True)
-    mean = evaluate(method, scene, name="grid", baselines=False, quiet=True).mean
-    return f"{mean.psnr:.2f} / {mean.ssim_gaussian11:.3f}"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from novelview.methods.method import Method  # noqa: E402
 from novelview.training.bundle import bundle  # noqa: E402
 from novelview.training.checkpoint import read_checkpoint  # noqa: E402
 from novelview.training.run import load_method  # noqa: E402
-from quark_quality import FAMILIES, SIZE, held_out_scores  # noqa: E402
+from quark_quality import FAMILIES, SIZE, held_out_score  # noqa: E402
 
 PLACE = ROOT / "src" / "novelview" / "methods" / "quark" / "weights"
 SAMPLES, SEED = 24, 1_500_000
@@ -81,9 +81,7 @@ def main(options: Options) -> None:
 def scores(method: Method) -> dict[str, dict[str, float]]:
     """Mean PSNR and SSIM per family and over all."""
     found = {
-        family: dict(
-            zip(("psnr", "ssim"), held_out_scores(method, family, SAMPLES, seed=SEED)["quark"], strict=True)
-        )
+        family: dict(zip(("psnr", "ssim"), held_out_score(method, family, SAMPLES, SEED), strict=True))
         for family in FAMILIES
     }
     mean = {key: fmean(found[family][key] for family in FAMILIES) for key in ("psnr", "ssim")}

@@ -114,9 +114,21 @@ def test_neighbouring_views_of_the_stream_overlap() -> None:
         assert sum(shares) / len(shares) > 0.6, (family, shares)
 
 
+@pytest.mark.parametrize("family", ["table", "room"])
+def test_cameras_of_a_stream_that_reaches_farther_stand_farther_apart(family: str) -> None:
+    def extent(reach: float) -> float:
+        samples = [
+            ProceduralStream((family,), seed=5, size=1, sources=6, reach=reach).item(i) for i in range(12)
+        ]
+        return sum(float(torch.pdist(each.sources.cameras.centres).mean()) for each in samples)
+
+    assert extent(2.0) > 1.3 * extent(1.0)
+
+
 @pytest.mark.parametrize(
     "call",
     [
+        lambda: ProceduralStream(reach=0.5),
         lambda: make_scene("objects", 0),
         lambda: make_scene("object", 0, views=1),
         lambda: make_scene("object", 0, test_every=1),

@@ -25,6 +25,7 @@ class ProceduralStream:
         targets: number of views it must predict.
         supersample: colours are the mean over this many squared rays per pixel.
         device: where pixels are rendered and stay; cameras stay on the CPU.
+        reach: cameras stand up to so many times as far apart as neighbouring views do, at most all over the rig.
     """
 
     families: tuple[str, ...] = ("forward",)
@@ -34,11 +35,14 @@ class ProceduralStream:
     targets: int = 1
     supersample: int = 1
     device: str = "cpu"
+    reach: float = 1.0
 
     def __post_init__(self) -> None:
         unknown = [family for family in self.families if family not in FAMILIES]
         if unknown or not self.families:
             raise ConfigError(f"Unknown families {unknown}", cure=f"choose from: {', '.join(FAMILIES)}")
+        if not self.reach >= 1:
+            raise ConfigError(f"Bad reach {self.reach}", cure="give 1 or more")
         if min(self.size, self.sources, self.targets, self.supersample) < 1:
             raise ConfigError(
                 "A stream needs views and pixels",
@@ -53,6 +57,7 @@ class ProceduralStream:
         seed = int(torch.randint(2**62, (), generator=generator))
         stage = make_stage(family, seed)
         low, high = stage.share
+        high = min(1.0, high * self.reach)
         share = low + (high - low) * float(torch.rand((), generator=generator))
         count = self.sources + self.targets
         cameras = stage_cameras(stage, count, self.size, seed, share)

@@ -62,7 +62,9 @@ def _focal_factor(config: QuarkConfig, seed: int, index: int) -> float:
 
 def _stream(config: QuarkConfig, seed: int, size: int) -> ProceduralStream:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return ProceduralStream(FAMILIES, seed=seed, size=size, sources=config.views, device=device)
+    return ProceduralStream(
+        FAMILIES, seed=seed, size=size, sources=config.views, device=device, reach=config.reach
+    )
 
 
 def watched() -> Scene:

@@ -58,6 +58,8 @@ class QuarkConfig:
     """Bring the photographs to one exposure first."""
     size: int = 256
     """While training, width and height in pixels of procedural photographs."""
+    reach: float = 1.0
+    """While training, cameras of procedural scenes stand up to so many times as far apart."""
     procedural: float = 0.0
     """While training on captures, share of the steps that see endless procedural scenes instead."""
     crop: int = 0
