@@ -36,7 +36,7 @@ from novelview.files import atomic_write_json, atomic_write_text  # noqa: E402
 from novelview.methods.grid import METHOD as GRID  # noqa: E402
 from novelview.methods.method import Method  # noqa: E402
 from novelview.training import fit  # noqa: E402
-from novelview.training.checkpoint import latest_step, read_checkpoint  # noqa: E402
+from novelview.training.checkpoint import latest_step  # noqa: E402
 from novelview.training.run import load_method, located  # noqa: E402
 from novelview.types import Sample, Views  # noqa: E402
 
@@ -90,11 +90,12 @@ class Options:
 def main(options: Options) -> None:
     """Score what has no score yet, and write the table after each."""
     torch.set_num_threads(options.threads)
-    method, info = load_method(options.run)
+    method, _ = load_method(options.run)
+    weights = weights_of(method, latest_step(located(options.run)))
     finer, _ = load_method(options.run, adjust={"detail": FINER})
     asked = {"run": options.run, "most": options.most, "max_side": options.max_side}
-    head = HEAD.format(step=latest_step(located(options.run)), views=info.config.views, **asked)
-    kept = Kept.read(options.out.with_suffix(".json"), weights_of(options.run, info.config.views), asked)
+    head = HEAD.format(step=weights["steps"], views=weights["views"], **asked)
+    kept = Kept.read(options.out.with_suffix(".json"), weights, asked)
     atomic_write_text(options.out, head + table(kept.scores))
     for row, contenders in rows(options, {"quark": method, "finer": finer}):
         scores = kept.scores.setdefault(row, {})
@@ -130,14 +131,12 @@ class Kept:
         atomic_write_json(self.file, {"weights": self.weights, "asked": self.asked, "scores": self.scores})
 
 
-def weights_of(run: str, views: int) -> dict[str, Any]:
+def weights_of(method: Method, step: int) -> dict[str, Any]:
     """What tells weights and their settings from others."""
-    folder = located(run)
-    model = read_checkpoint(folder, training=False).model
-    digest = hashlib.sha256()
+    digest, model = hashlib.sha256(), method.state_dict()
     for name in sorted(model):
-        digest.update(model[name].cpu().contiguous().numpy().tobytes())
-    return {"steps": latest_step(folder), "views": views, "sha256": digest.hexdigest()}
+        digest.update(model[name].contiguous().numpy().tobytes())
+    return {"steps": step, "views": method.config.views, "sha256": digest.hexdigest()}
 
 
 def table(scores: Mapping[str, Mapping[str, Score]]) -> str:
@@ -145,7 +144,7 @@ def table(scores: Mapping[str, Mapping[str, Score]]) -> str:
     lines = [f"| scene | views, size | {' | '.join(COLUMNS)} |", f"|---|---|{'---|' * len(COLUMNS)}"]
     for row, found in scores.items():
         cells = [shown(found[name]) if name in found else "-" for name in COLUMNS]
-        lines += [f"| {row} | {' | '.join(cells)} |"] if found else []
+        lines.append(f"| {row} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
