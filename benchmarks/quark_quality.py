@@ -4,8 +4,9 @@
 
 Procedural: samples of a stream whose seed no training uses. Captures: every one below DATA with poses; held-out views by
 its own split or every 8th, every contender given the training views alone. Sparse: eight training views, evenly
-spread; with ``--grid`` a grid is trained on these for some minutes (an hour for all). Started again, it goes on where it
-stopped; with other weights, the scores of the other contenders are kept.
+spread. Near: one held-out view, and the four training views that Quark would look at for it. With ``--grid`` a grid is
+trained on these for some minutes (two hours for all). Started again, it goes on where it stopped; with other weights, the
+scores of the other contenders are kept.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ tune_allocator()  # before torch
 import torch  # noqa: E402
 import tyro  # noqa: E402
 
+from novelview.cameras.selection import select_views  # noqa: E402
 from novelview.data.open import open_scene  # noqa: E402
 from novelview.data.procedural import ProceduralStream  # noqa: E402
 from novelview.data.scene import Scene  # noqa: E402
@@ -40,7 +42,7 @@ from novelview.training.checkpoint import latest_step  # noqa: E402
 from novelview.training.run import load_method, located  # noqa: E402
 from novelview.types import Sample, Views  # noqa: E402
 
-SPARSE, FINER = 8, 1.5
+SPARSE, NEAR, FINER = 8, 4, 1.5
 HEAD = f"""# Quark on scenes it has never seen
 
 Made by `benchmarks/quark_quality.py` with the weights `{{run}}` after {{step}} steps. Mean PSNR in dB / SSIM (11x11 Gaussian
@@ -49,7 +51,8 @@ the views of a capture's own test split, or every 8th; no contender is shown any
 two photographs, are left out. "views" are those there are to choose from, and those that are scored; longest side
 {{max_side}} pixels. Quark looks at {{views}} of them for a frame; "finer" is with `--adjust detail={FINER}`. Both numbers
 were chosen by scores on held-out views of these captures. Baselines as in `baselines.md`. The grid is trained on the same
-views for about five minutes (its preset "default").
+views for about five minutes (its preset "default"). Rows of {SPARSE} views have them evenly spread over the training views;
+those of {NEAR} have what Quark would look at for one held-out view, the middle one, and score that view alone.
 
 """
 HELD_OUT_SEED, SIZE = 1_000_000, 160
@@ -76,9 +79,9 @@ class Options:
     most: int = 4
     """Held-out views scored per capture, evenly spread."""
     sparse: bool = True
-    """Also with eight views only."""
+    """Also with eight views, and with four near one held-out view."""
     grid: bool = False
-    """Also train a grid on the sparse views."""
+    """Also train a grid on these few views."""
     samples: int = 24
     """Procedural samples of each family."""
     threads: int = 2
@@ -153,7 +156,7 @@ def shown(score: Score) -> str:
 
 
 def rows(options: Options, ours: Mapping[str, Method]) -> Iterator[Row]:
-    """Every row, procedural ones first; a capture with all its views, then with few."""
+    """Every row, procedural ones first; captures with all their views, then with few."""
     views = ours["quark"].config.views
     for family in FAMILIES:
         stream = ProceduralStream((family,), seed=HELD_OUT_SEED, size=SIZE, sources=views)
@@ -161,6 +164,17 @@ def rows(options: Options, ours: Mapping[str, Method]) -> Iterator[Row]:
             f"procedural {family} | {views}, {options.samples} samples, {SIZE}x{SIZE}",
             procedural(stream, options.samples, ours),
         )
+    scenes = list(captures(options))
+    for scene in scenes:
+        yield label(scene), captured(scene, ours, grid=False)
+    for few in (scattered, neighbours) if options.sparse else ():
+        for scene in scenes:
+            if len(scene.train) > SPARSE:
+                yield label(few(scene)), captured(few(scene), ours, grid=options.grid)
+
+
+def captures(options: Options) -> Iterator[Scene]:
+    """Those that can be scored, with as many held-out views as are asked for."""
     folders = [] if options.data is None else sorted(path for path in options.data.iterdir() if path.is_dir())
     for folder in folders:
         if options.scenes and folder.name not in options.scenes:
@@ -170,11 +184,20 @@ def rows(options: Options, ours: Mapping[str, Method]) -> Iterator[Row]:
         except NovelviewError:
             continue
         if len(scene.test) and len(scene.train) > 1:
-            scene = replace(scene, test=spread(scene.test, min(options.most, len(scene.test))))
-            yield label(scene), captured(scene, ours, grid=False)
-            if options.sparse and len(scene.train) > SPARSE:
-                few = replace(scene, train=spread(scene.train, SPARSE))
-                yield label(few), captured(few, ours, grid=options.grid)
+            yield replace(scene, test=spread(scene.test, min(options.most, len(scene.test))))
+
+
+def scattered(scene: Scene) -> Scene:
+    """With few training views, from all over."""
+    return replace(scene, train=spread(scene.train, SPARSE))
+
+
+def neighbours(scene: Scene) -> Scene:
+    """With one held-out view, and the training views that show it best."""
+    middle = scene.test[len(scene.test) // 2 : len(scene.test) // 2 + 1]
+    lenses = (middle.cameras.undistorted(), scene.train.cameras.undistorted())
+    chosen = select_views(*lenses, scene.bounds.near, scene.bounds.far, NEAR)
+    return replace(scene, train=scene.train[sorted(chosen.indices)], test=middle)
 
 
 def label(scene: Scene) -> str:
