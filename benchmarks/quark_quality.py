@@ -1,12 +1,12 @@
 """Quark's weights on scenes that they have never seen, beside classical baselines and a grid trained on the same views.
 
-    python benchmarks/quark_quality.py [RUN] [--data DATA] [--grid]
+    python benchmarks/quark_quality.py [RUN] [--data DATA] [--grid] [--tune]
 
 Procedural: samples of a stream whose seed no training uses. Captures: every one below DATA with poses; held-out views by
 its own split or every 8th, every contender given the training views alone. Sparse: eight training views, evenly
 spread. Near: one held-out view, and the four training views that Quark would look at for it. With ``--grid`` a grid is
-trained on these for some minutes (two hours for all). Started again, it goes on where it stopped; with other weights, the
-scores of the other contenders are kept.
+trained on these few views for some minutes (two hours for all), with ``--tune`` Quark itself is tuned on them (as long).
+Started again, it goes on where it stopped; with other weights, the scores of the other contenders are kept.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from novelview.evaluation.metrics import psnr, ssim  # noqa: E402
 from novelview.files import atomic_write_json, atomic_write_text  # noqa: E402
 from novelview.methods.grid import METHOD as GRID  # noqa: E402
 from novelview.methods.method import Method  # noqa: E402
+from novelview.methods.quark import METHOD as QUARK  # noqa: E402
 from novelview.training import fit  # noqa: E402
 from novelview.training.checkpoint import latest_step  # noqa: E402
 from novelview.training.run import load_method, located  # noqa: E402
@@ -52,12 +53,13 @@ two photographs, are left out. "views" are those there are to choose from, and t
 {{max_side}} pixels. Quark looks at {{views}} of them for a frame; "finer" is with `--adjust detail={FINER}`. Both numbers
 were chosen by scores on held-out views of these captures. Baselines as in `baselines.md`. The grid is trained on the same
 views for about five minutes (its preset "default"). Rows of {SPARSE} views have them evenly spread over the training views;
-those of {NEAR} have what Quark would look at for one held-out view, the middle one, and score that view alone.
+those of {NEAR} have what Quark would look at for one held-out view, the middle one, and score that view alone. "tuned" is
+Quark after `novelview train quark --preset tune --start quark` on those views, about four minutes.
 
 """
 HELD_OUT_SEED, SIZE = 1_000_000, 160
 FAMILIES = ("forward", "room", "table")
-OURS, COLUMNS = ("quark", "finer"), ("quark", "finer", *BASELINES, "grid")
+OURS, COLUMNS = ("quark", "finer", "tuned"), ("quark", "finer", *BASELINES, "tuned", "grid")
 
 Score = tuple[float, float]  # Mean PSNR and SSIM.
 # Which views, how many and how large; and what scores each contender on them.
@@ -82,6 +84,8 @@ class Options:
     """Also with eight views, and with four near one held-out view."""
     grid: bool = False
     """Also train a grid on these few views."""
+    tune: bool = False
+    """Also tune Quark on these few views."""
     samples: int = 24
     """Procedural samples of each family."""
     threads: int = 2
@@ -166,11 +170,16 @@ def rows(options: Options, ours: Mapping[str, Method]) -> Iterator[Row]:
         )
     scenes = list(captures(options))
     for scene in scenes:
-        yield label(scene), captured(scene, ours, grid=False)
+        yield label(scene), captured(scene, ours)
     for few in (scattered, neighbours) if options.sparse else ():
         for scene in scenes:
             if len(scene.train) > SPARSE:
-                yield label(few(scene)), captured(few(scene), ours, grid=options.grid)
+                contenders = captured(few(scene), ours)
+                if options.grid:
+                    contenders["grid"] = partial(trained_grid, few(scene))
+                if options.tune:
+                    contenders["tuned"] = partial(tuned, few(scene), options.run)
+                yield label(few(scene)), contenders
 
 
 def captures(options: Options) -> Iterator[Scene]:
@@ -238,11 +247,10 @@ def held_out_score(method: Method, family: str, samples: int, seed: int) -> Scor
     return over_samples(partial(rendered, method), stream, samples)
 
 
-def captured(scene: Scene, ours: Mapping[str, Method], grid: bool) -> dict[str, Callable[[], Score]]:
+def captured(scene: Scene, ours: Mapping[str, Method]) -> dict[str, Callable[[], Score]]:
     """Each contender on one capture."""
     mine = {name: partial(on_capture, method, scene) for name, method in ours.items()}
-    found = mine | {name: partial(baseline_on, name, scene) for name in BASELINES}
-    return found | ({"grid": partial(trained_grid, scene)} if grid else {})
+    return mine | {name: partial(baseline_on, name, scene) for name in BASELINES}
 
 
 @torch.no_grad()
@@ -264,6 +272,11 @@ def baseline_on(name: str, scene: Scene) -> Score:
 def trained_grid(scene: Scene) -> Score:
     """A grid that was trained on the scene's training views."""
     return on_capture(fit(GRID, scene, quiet=True), scene)
+
+
+def tuned(scene: Scene, run: str) -> Score:
+    """The weights, fitted to the scene's training views."""
+    return on_capture(fit(QUARK, scene, preset="tune", start=run, quiet=True), scene)
 
 
 def mean_score(pairs: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> Score:

@@ -20,6 +20,8 @@ from novelview.methods.quark.losses import disparity_error, gradient_error, lpip
 from novelview.methods.quark.pinholes import covering
 from novelview.nn.lpips import LPIPS
 from novelview.random import Draws, generator_for
+from novelview.training import fit
+from novelview.training.run import load_method
 from novelview.types import Views
 
 TINY = METHOD.presets["tiny"]
@@ -289,3 +291,19 @@ def test_gradient_error_sees_edges_and_not_brightness() -> None:
 def test_disparity_error_counts_only_what_is_known() -> None:
     found, wanted = torch.tensor([[[0.5, 0.3]]]), torch.tensor([[[0.4, 0.0]]])
     assert float(disparity_error(found, wanted, torch.tensor([2.0]))) == pytest.approx(0.05)
+
+
+def test_the_weights_that_come_along_are_tuned_to_a_capture() -> None:
+    """Photographs of the capture alone are learnt from, and what is not asked to change fits the bundled weights."""
+    preset, made = METHOD.preset("tune"), make_scene("forward", 3, views=8, size=48)
+    capture = replace(made, origin={})
+    config = replace(preset.config, crop=32)
+    recipe = replace(preset.recipe, steps=3, warmup_steps=0)
+    before, _ = load_method("quark", adjust={"views": config.views})
+    after = fit(METHOD, capture, config=config, recipe=recipe, start="quark", quiet=True)
+    frames = [
+        each.render(each.condition(capture.train, capture.bounds), capture.test.cameras[0]).rgb
+        for each in (before, after)
+    ]
+    change = (frames[0] - frames[1]).abs()
+    assert 1e-4 < float(change.mean()) < 0.05
