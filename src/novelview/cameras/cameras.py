@@ -16,7 +16,7 @@ from torch import Tensor
 from novelview.errors import CameraError
 from novelview.geometry.lenses import COEFFICIENTS, Lens, distort, undistort
 from novelview.geometry.rays import Rays
-from novelview.geometry.rigid import is_rigid, nearest_rotation
+from novelview.geometry.rigid import Similarity, is_rigid, nearest_rotation
 
 LONGEST_SIDE = 1_000_000
 _LARGEST = 1e12  # Squares of larger numbers leave the range of float32 soon.
@@ -210,6 +210,10 @@ class Cameras:
         matrix[:, 0, 0], matrix[:, 1, 1] = (self.intrinsics[:, :2] / size).unbind(-1)
         matrix[:, :2, 2] = self.intrinsics[:, 2:] / size
         return matrix
+
+    def moved(self, motion: Similarity) -> Cameras:
+        """The same cameras in another world frame."""
+        return replace(self, camera_to_world=motion.poses(self.camera_to_world))
 
     def undistorted(self) -> Cameras:
         """Pinhole cameras with the same poses, intrinsics and sizes."""

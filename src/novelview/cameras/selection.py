@@ -86,6 +86,25 @@ def select_views(
     )
 
 
+def spread_views(cameras: Cameras, count: int) -> list[int]:
+    """So many views, or all where there are fewer, that stand and look as differently as possible, in their order.
+
+    The first is the most central one; then always the one farthest from those chosen (farthest-point sampling), by
+    place, in parts of the rig's size, and viewing direction.
+    """
+    centres = cameras.centres - cameras.centres.mean(dim=0)
+    size = centres.norm(dim=-1).max().clamp(min=1e-12)
+    places = torch.cat([centres / size, cameras.forward], dim=-1)
+    chosen = [int(centres.norm(dim=-1).argmin())]
+    away = (places - places[chosen[0]]).norm(dim=-1)
+    while len(chosen) < min(count, len(cameras)):
+        # Never one that is chosen already, even where all stand in one place.
+        away[chosen] = -1.0
+        chosen.append(int(away.argmax()))
+        away = torch.minimum(away, (places - places[chosen[-1]]).norm(dim=-1))
+    return sorted(chosen)
+
+
 @dataclass(frozen=True)
 class Sight:
     """Points in a target's frustum as views see them.

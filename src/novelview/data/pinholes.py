@@ -1,4 +1,4 @@
-"""From photographs and cameras of any lens and size to what the network takes: pinhole images of one size."""
+"""From photographs and cameras of any lens and size to what networks take: pinhole images of one size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from novelview.geometry.lenses import Lens
 from novelview.rendering.layers import pixel_centres
 from novelview.types import Views
 
-# Tangent of the largest angle off a target's axis, along rows or columns, at which layers lie before it.
+# Tangent of the largest angle off a target's axis, along rows or columns, that a pinhole image covers.
 WIDEST = 3.0
 
 Image = Float[Tensor, "3 _ _"]

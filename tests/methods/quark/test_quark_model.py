@@ -16,8 +16,8 @@ from novelview.errors import MissingDependencyError
 from novelview.geometry.lenses import Lens
 from novelview.methods.quark import METHOD, Quark
 from novelview.methods.quark.examples import examples
-from novelview.methods.quark.losses import disparity_error, gradient_error, lpips_error
-from novelview.methods.quark.pinholes import covering
+from novelview.methods.quark.losses import disparity_error, lpips_error
+from novelview.data.pinholes import covering
 from novelview.nn.lpips import LPIPS
 from novelview.random import Draws, generator_for
 from novelview.training import fit
@@ -274,18 +274,6 @@ def test_what_no_feature_sees_has_a_gradient_under_lpips() -> None:
     lpips_error(network, shown, torch.rand(1, 3, 32, 32)).backward()
     assert shown.grad is not None
     assert bool(shown.grad.isfinite().all())
-
-
-def test_gradient_error_sees_edges_and_not_brightness() -> None:
-    image = torch.rand(1, 3, 16, 16, generator=generator_for(0))
-    assert float(gradient_error(image, image)) == 0
-    assert float(gradient_error(image + 0.1, image)) < 1e-6
-    edge = torch.zeros(1, 1, 16, 16)
-    edge[..., 7:] = 1
-    # One column of 15 differs by 1 at full size; after halving, two columns of 7 by a half; then one of 3 by 3/4 + 1/4.
-    assert float(gradient_error(edge.expand(1, 3, 16, 16), torch.zeros(1, 3, 16, 16))) == pytest.approx(
-        1 / 15 + 1 / 7 + 1 / 3
-    )
 
 
 def test_disparity_error_counts_only_what_is_known() -> None:

@@ -11,12 +11,13 @@ from torch import Tensor
 from novelview.errors import CheckpointError, ConfigError
 from novelview.methods.nerf.config import NeRFConfig
 from novelview.methods.nerf.model import NeRF
-from novelview.methods.nerf.network import Network
+from novelview.methods.official import as_tensors, fill, held, matrix, read_file
 from novelview.nn.encodings import frequency_width
-from novelview.safe_pickle import load_tensors
 from novelview.types import Bounds
 
 COARSE, FINE = "network_fn_state_dict", "network_fine_state_dict"
+WHAT = "a NeRF"
+ONLY = "the paper's network is the only one known: one skip, after the fifth layer"
 
 # The authors' rays pass through the corner of each pixel.
 OFFICIAL = NeRFConfig(pixel_centre=0.0)
@@ -49,30 +50,29 @@ def load_official(
     Raises:
         CheckpointError: the file cannot be read, asks for code to be run, or its tensors do not fit together.
     """
-    content = load_tensors(path)
+    content = read_file(path)
     coarse, fine = (_network_tensors(content, key, path) for key in (COARSE, FINE))
     method = NeRF(_with_architecture(config, coarse, path), bounds)
-    _fill(method.coarse, coarse, COARSE, path)
-    _fill(method.fine, fine, FINE, path)
+    for network, tensors in ((method.coarse, coarse), (method.fine, fine)):
+        fill(network, tensors, path, what=WHAT, cure=ONLY)
     return method.eval()
 
 
 def _network_tensors(content: Any, key: str, path: Path) -> dict[str, Tensor]:
     tensors = content.get(key) if isinstance(content, dict) else None
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(
             "This is not a NeRF checkpoint",
             where=path,
-            why=f"it has no tensors under {key!r}; it holds {found}",
+            why=f"it has no tensors under {key!r}; it holds {held(content)}",
             cure="give a file of the authors' code, trained with coarse and fine sampling",
         )
-    return {str(name).removeprefix("module."): value for name, value in tensors.items()}
+    return as_tensors(tensors, path)
 
 
 def _with_architecture(config: NeRFConfig, tensors: dict[str, Tensor], path: Path) -> NeRFConfig:
     """``config`` with width, depth, octaves and use of viewing directions from the shapes of the weights."""
-    first = _matrix(tensors, "pts_linears.0.weight", path)
+    first = matrix(tensors, "pts_linears.0.weight", path, what=WHAT)
     width = first.shape[0]
     found: dict[str, Any] = {
         "width": width,
@@ -82,17 +82,13 @@ def _with_architecture(config: NeRFConfig, tensors: dict[str, Tensor], path: Pat
     }
     if found["view_directions"]:
         name = "views_linears.0.weight"
-        found["direction_octaves"] = _octaves(name, _matrix(tensors, name, path).shape[1] - width, path)
+        found["direction_octaves"] = _octaves(
+            name, matrix(tensors, name, path, what=WHAT).shape[1] - width, path
+        )
     try:
         return replace(config, **found)
     except ConfigError as error:
         raise CheckpointError("This is not a NeRF checkpoint", where=path, why=error.what) from None
-
-
-def _matrix(tensors: dict[str, Tensor], name: str, path: Path) -> Tensor:
-    if name not in tensors or tensors[name].dim() != 2:
-        raise CheckpointError("This is not a NeRF checkpoint", where=path, why=f"it has no matrix {name!r}")
-    return tensors[name]
 
 
 def _octaves(name: str, channels: int, path: Path) -> int:
@@ -104,23 +100,3 @@ def _octaves(name: str, channels: int, path: Path) -> int:
             why=f"{name!r} takes {channels} encoded values, and no number of octaves gives as many",
         )
     return octaves
-
-
-def _fill(network: Network, tensors: dict[str, Tensor], key: str, path: Path) -> None:
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    faults = [f"{name} is missing" for name in expected if name not in found]
-    faults += [f"{name} is not known" for name in found if name not in expected]
-    faults += [
-        f"{name} is {list(found[name])} instead of {list(expected[name])}"
-        for name in expected
-        if name in found and found[name] != expected[name]
-    ]
-    if faults:
-        raise CheckpointError(
-            f"The weights in {key!r} are not those of a NeRF",
-            where=path,
-            why="; ".join(faults),
-            cure="the paper's network is the only one known: one skip, after the fifth layer",
-        )
-    network.load_state_dict(tensors)

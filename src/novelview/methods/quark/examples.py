@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from novelview.data.pinholes import covering, of_one_size, photographs
 from novelview.methods.quark.config import QuarkConfig
-from novelview.methods.quark.pinholes import covering, of_one_size, photographs
 from novelview.methods.quark.rig import Rig
 from novelview.random import Draws
 from novelview.types import Sample, Views

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.cameras.selection import select_views
-from novelview.methods.quark.pinholes import Image, of_one_size, resized
+from novelview.data.pinholes import Image, of_one_size, resized
 from novelview.methods.quark.rig import Rig
 from novelview.rendering.layers import disparities, gather, pixel_centres
 

@@ -1,17 +1,14 @@
-"""What a rendered view must be like: its colours, their differences at several scales, and its depth."""
+"""What a rendered view must be like, besides its colours: LPIPS, and depth."""
 
 from __future__ import annotations
 
 from functools import cache
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from novelview.nn.lpips import LPIPS
-
-SCALES = 3
 
 
 @cache
@@ -26,21 +23,6 @@ def lpips_error(
     """Mean LPIPS of a batch."""
     pairs = zip(found.movedim(1, -1), wanted.movedim(1, -1), strict=True)
     return torch.stack([lpips.to(found.device)(a, b) for a, b in pairs]).mean()
-
-
-def gradient_error(found: Float[Tensor, "b 3 h w"], wanted: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
-    """Mean absolute error of the differences of neighbouring pixels, at full size, a half and a quarter.
-
-    Stands in for LPIPS (section 3.4) where there are no weights for it: like it, it punishes blur more than noise.
-    """
-    error = found.new_zeros(())
-    for _ in range(SCALES):
-        difference = found - wanted
-        error = error + difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
-        if min(found.shape[-2:]) < 4:
-            break
-        found, wanted = F.avg_pool2d(found, 2), F.avg_pool2d(wanted, 2)
-    return error
 
 
 def disparity_error(

@@ -11,17 +11,18 @@ from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.cameras.selection import Selection, select_views
+from novelview.data.pinholes import covering, of_one_size, photographs
 from novelview.layered import LayeredDepthMap
 from novelview.methods.method import Loss, Method
 from novelview.methods.quark.config import QuarkConfig
 from novelview.methods.quark.examples import examples
 from novelview.methods.quark.exposure import exposure_gains
-from novelview.methods.quark.losses import disparity_error, gradient_error, lpips_error, lpips_of
+from novelview.methods.quark.losses import disparity_error, lpips_error, lpips_of
 from novelview.methods.quark.network import Layers, Network
 from novelview.methods.quark.picture import picture, sheets
-from novelview.methods.quark.pinholes import covering, of_one_size, photographs
 from novelview.methods.quark.renderers import fast_picture, strips
 from novelview.methods.quark.rig import Rig
+from novelview.nn.losses import gradient_error
 from novelview.random import Draws
 from novelview.rendering.layers import pixel_centres
 from novelview.types import Batch, Bounds, Frames, RayBatch, Views
