@@ -17,7 +17,7 @@ from novelview.cameras.arrangement import average_pose, focus_point, up_directio
 from novelview.cameras.camera_file import read_cameras
 from novelview.cameras.cameras import Cameras
 from novelview.cameras.conventions import from_opengl, to_opengl
-from novelview.cameras.paths import ellipse, interpolate, orbit, spiral
+from novelview.cameras.paths import by_nearness, ellipse, interpolate, orbit, spiral, straight
 from novelview.errors import CameraError
 from novelview.geometry.lenses import Lens
 from novelview.geometry.rigid import look_at, random_rotations
@@ -25,6 +25,7 @@ from novelview.geometry.rigid import look_at, random_rotations
 INTRINSICS = torch.tensor([90.0, 90.0, 40.0, 30.0])
 PATHS: list[Callable[[Cameras, int], Cameras]] = [
     interpolate,
+    straight,
     orbit,
     ellipse,
     lambda cameras, frames: spiral(cameras, frames, 1.0, 5.0),
@@ -70,7 +71,7 @@ def wall(seed: int = 0) -> Cameras:
 
 
 @settings(max_examples=20, deadline=None)
-@given(count=st.integers(2, 6), frames=st.integers(1, 9), seed=st.integers(0, 99), kind=st.integers(0, 3))
+@given(count=st.integers(2, 6), frames=st.integers(1, 9), seed=st.integers(0, 99), kind=st.integers(0, 4))
 def test_every_path_has_its_frames_and_is_valid(count: int, frames: int, seed: int, kind: int) -> None:
     cameras = scattered(count, seed)
     lens = replace(
@@ -85,7 +86,7 @@ def test_every_path_has_its_frames_and_is_valid(count: int, frames: int, seed: i
     path.validated()
 
 
-@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize("kind", range(5))
 def test_nothing_to_make_a_path_of(kind: int) -> None:
     cameras = ring(4)
     for given_cameras, frames in ((cameras, 0), (cameras[[]], 5)):
@@ -133,6 +134,47 @@ def test_interpolation_of_intrinsics_and_sizes() -> None:
     assert path.common_size == (80, 60)
     # The second view has twice the focal length of the first once both have one size.
     torch.testing.assert_close(path.intrinsics[:, 0], torch.tensor([90.0, 135.0, 180.0]))
+
+
+def test_straight_paths_have_both_ends_of_every_pair() -> None:
+    views = replace(scattered(3, 0), intrinsics=INTRINSICS * torch.tensor([[1.0], [2.0], [4.0]]))
+    path = straight(views, 10)
+    for frame, view in ((0, 0), (4, 1), (5, 1), (9, 2)):
+        torch.testing.assert_close(path[frame].camera_to_world, views[view].camera_to_world)
+    torch.testing.assert_close(path.intrinsics[2], 1.5 * INTRINSICS)
+    torch.testing.assert_close(path.centres[7], views.centres[1:].mean(dim=0))
+    steps = path.rotations[:-1].mT @ path.rotations[1:]
+    torch.testing.assert_close(steps[1:4], steps[:1].expand(3, 3, 3), rtol=0, atol=1e-5)
+    around = straight(views, 15, loop=True)
+    torch.testing.assert_close(around[14].camera_to_world, views[0].camera_to_world)
+
+
+@settings(max_examples=20, deadline=None)
+@given(count=st.integers(2, 9), frames=st.integers(1, 40))
+def test_straight_paths_divide_frames_evenly(count: int, frames: int) -> None:
+    views = ring(count)
+    path = straight(views, frames)
+    torch.testing.assert_close(path[0].camera_to_world, views[0].camera_to_world)
+    gap = (path.camera_to_world[:, None] - views.camera_to_world[None]).flatten(2).norm(dim=-1)
+    # Where every pair has two frames, every view is among them.
+    assert bool((gap.amin(dim=0) < 1e-5).all()) or frames < 2 * (count - 1)
+
+
+def test_straight_is_the_path_of_recorded_videos(shared: Path) -> None:
+    """Four frames from the first input to the second and four back, as the published re-implementation made them."""
+    with np.load(shared / "fixtures/lvsm/a/decoder_only_io.npz") as recorded:
+        poses, intrinsics = (torch.from_numpy(recorded[f"input_{key}"][0]) for key in ("c2w", "fxfycxcy"))
+        expected = {key: torch.from_numpy(recorded[f"trajectory_{key}"][0]) for key in ("c2w", "fxfycxcy")}
+    path = straight(Cameras.pinhole(poses, intrinsics, 32, 32), 8, loop=True)
+    torch.testing.assert_close(path.camera_to_world, expected["c2w"], rtol=0, atol=1e-6)
+    torch.testing.assert_close(path.intrinsics, expected["fxfycxcy"], rtol=2e-7, atol=0)
+
+
+def test_the_order_by_nearness_begins_at_the_first_camera() -> None:
+    views = ring(8, azimuth=280)
+    shuffled = views[[0, 5, 3, 1, 7, 2, 6, 4]]
+    assert torch.equal(by_nearness(shuffled).centres, views.centres)
+    assert len(by_nearness(views[[]])) == 0
 
 
 @pytest.mark.parametrize("target", [0.0, 7.0])
@@ -227,7 +269,12 @@ def test_arrangement_moves_with_the_world(seed: int, scale: float) -> None:
 
 def test_one_camera() -> None:
     view = scattered(1, 0)
-    for path in (interpolate(view, 4), spiral(view, 4, 1.0, 5.0)):
+    for path in (
+        interpolate(view, 4),
+        straight(view, 4),
+        straight(view, 4, loop=True),
+        spiral(view, 4, 1.0, 5.0),
+    ):
         torch.testing.assert_close(path.camera_to_world, view.camera_to_world.expand(4, 3, 4))
     # A single optical axis has no point that stands out.
     for kind in (orbit, ellipse):

@@ -339,4 +339,4 @@ def test_the_best_value_of_a_column_is_marked() -> None:
     page = evaluate(off_by(0.0), scene()).to_html()
     summary = page[: page.index("Every view")]
     assert '<td class="best">inf</td><td class="best">1.0000</td>' in summary
-    assert summary.count('class="best"') == 3
+    assert summary.count('class="best"') == 4

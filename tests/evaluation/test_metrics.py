@@ -14,7 +14,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from novelview.errors import DataError
-from novelview.evaluation.metrics import depth_errors, psnr, ssim, ssim_map
+from novelview.evaluation.metrics import SsimWindow, depth_errors, psnr, ssim, ssim_map
+
+# How many pixels of the border each leaves out.
+WINDOWS: dict[SsimWindow, int] = {"gaussian11": 0, "gaussian11_valid": 5, "uniform7": 3}
 
 
 def pair(generator: torch.Generator, height: int = 24, width: int = 31) -> tuple[Tensor, Tensor]:
@@ -49,6 +52,26 @@ def test_gaussian11_is_that_of_scikit_image_away_from_the_border(generator: torc
     )
     found = ssim_map(image, truth, "gaussian11")
     np.testing.assert_allclose(found[5:-5, 5:-5], expected[5:-5, 5:-5], atol=1e-9)
+
+
+def test_gaussian11_valid_is_that_of_scikit_image(generator: torch.Generator) -> None:
+    image, truth = pair(generator)
+    expected = structural_similarity(
+        truth.numpy(), image.numpy(), channel_axis=-1, data_range=1.0, gaussian_weights=True, sigma=1.5
+    )
+    assert ssim(image, truth, "gaussian11_valid") == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("part", ["a", "b"])
+def test_psnr_and_gaussian11_valid_are_those_recorded_for_lvsm(shared: Path, part: str) -> None:
+    with np.load(shared / "fixtures/lvsm/loss_metrics.npz") as values:
+        recorded = {key: torch.from_numpy(values[f"{part}_{key}"]) for key in ("pred", "target")}
+        expected = values[f"{part}_metric_psnr"], values[f"{part}_metric_ssim"]
+    images, truths = (each.flatten(0, 1).permute(0, 2, 3, 1) for each in recorded.values())
+    pairs = list(zip(images.clamp(0, 1), truths, strict=True))
+    np.testing.assert_allclose([psnr(a, b) for a, b in pairs], expected[0], rtol=0, atol=1e-4)
+    found = [ssim(a, b, "gaussian11_valid") for a, b in pairs]
+    np.testing.assert_allclose(found, expected[1], rtol=0, atol=1e-6)
 
 
 def test_gaussian11_is_the_official_value(shared: Path) -> None:
@@ -86,7 +109,7 @@ def test_metrics_are_symmetric_and_best_for_equal_images(seed: int, noise: float
     image = (truth + noise * torch.randn(truth.shape, generator=generator)).clamp(0, 1)
     assert psnr(truth, truth) == math.inf
     assert psnr(image, truth) == psnr(truth, image)
-    for window in ("gaussian11", "uniform7"):
+    for window in WINDOWS:
         assert ssim(truth, truth, window) == pytest.approx(1, abs=1e-9)
         assert ssim(image, truth, window) == pytest.approx(ssim(truth, image, window), abs=1e-12)
         assert ssim(image, truth, window) < 1
@@ -100,8 +123,7 @@ def test_a_mask_leaves_everything_outside_it_out(generator: torch.Generator) -> 
     inside = image[12:28, 10:30], truth[12:28, 10:30]
     assert psnr(spoilt, truth, mask) == pytest.approx(psnr(*inside), abs=1e-6)
     assert psnr(spoilt, truth, mask) != pytest.approx(psnr(spoilt, truth), abs=0.1)
-    for window in ("gaussian11", "uniform7"):
-        border = 0 if window == "gaussian11" else 3
+    for window, border in WINDOWS.items():
         values = ssim_map(image, truth, window)[12 - border : 28 - border, 10 - border : 30 - border]
         assert ssim(image, truth, window, mask) == pytest.approx(float(values.mean()), abs=1e-9)
 
@@ -117,8 +139,10 @@ def test_an_empty_mask_and_a_tiny_image_are_refused(generator: torch.Generator) 
     image, truth = pair(generator)
     with pytest.raises(DataError, match="no foreground"):
         psnr(image, truth, torch.zeros(image.shape[:2]))
-    with pytest.raises(DataError, match="too small"):
-        ssim(image[:6], truth[:6], "gaussian11")
+    for window, side in (("gaussian11", 11), ("gaussian11_valid", 11), ("uniform7", 7)):
+        ssim(image[:side], truth[:side], window)
+        with pytest.raises(DataError, match=rf"(?s)too small.*window is {side}x{side}"):
+            ssim(image[: side - 1], truth[: side - 1], window)
 
 
 def test_depth_errors_count_known_pixels_only() -> None:

@@ -17,7 +17,7 @@ from novelview.cameras.arrangement import average_pose, focus_point, up_directio
 from novelview.cameras.cameras import Cameras
 from novelview.cameras.spline import along, passing_times
 from novelview.errors import CameraError
-from novelview.geometry.rigid import look_at
+from novelview.geometry.rigid import look_at, slerp
 
 # Cameras that leave a wider gap around their focus than this did not walk around it.
 _WIDEST_GAP = math.radians(100)
@@ -43,6 +43,50 @@ def interpolate(cameras: Cameras, frames: int, *, loop: bool = False) -> Cameras
     knots = passing_times(views)
     shares = torch.linspace(0, 1, frames + 1 if loop else frames, dtype=torch.float64)[:frames]
     return along(views, knots, shares * knots[-1], loop)
+
+
+def straight(cameras: Cameras, frames: int, *, loop: bool = False) -> Cameras:
+    """Straight ways from each view to the next, in their order: the videos of LVSM (ICLR 2025).
+
+    Between two views, centre and intrinsics move evenly on a line and the rotation on the shortest arc. Every pair gets
+    as many frames as another (or one more), both its ends among them: the path stands still for a frame at each view
+    between, which it shows twice. LVSM gives 60 frames to each pair, so two views with ``loop`` make 120 frames.
+
+    Args:
+        cameras: the views; of any sizes.
+        frames: of the whole path. A pair with a single one shows its first view.
+        loop: also go from the last view to the first.
+
+    Raises:
+        CameraError: fewer than one frame or view.
+    """
+    _check(cameras, frames)
+    views = _common(cameras)
+    if loop:
+        views = views[[*range(len(views)), 0]]
+    pairs = len(views) - 1
+    if not pairs:
+        return views[[0] * frames]
+    start = torch.arange(frames) * pairs // frames
+    counts = start.bincount(minlength=pairs).tolist()
+    share = torch.cat([torch.linspace(0, 1, count, dtype=torch.float64) for count in counts])
+    rotations, centres = views.rotations.double(), views.centres.double()
+    turned = slerp(rotations[start], rotations[start + 1], share)
+    moved = torch.lerp(centres[start], centres[start + 1], share[:, None])
+    seen = torch.lerp(views.intrinsics[start].double(), views.intrinsics[start + 1].double(), share[:, None])
+    poses = torch.cat([turned, moved[..., None]], dim=-1).to(views.camera_to_world)
+    width, height = views.common_size
+    return Cameras.pinhole(poses, seen.to(views.intrinsics), width, height)
+
+
+def by_nearness(cameras: Cameras) -> Cameras:
+    """The same cameras in the order of a walk that begins at the first and always goes on to the nearest centre left."""
+    order: list[int] = []
+    left, here = list(range(len(cameras))), cameras.centres[:1]
+    while left:
+        order.append(left.pop(int((cameras.centres[left] - here).norm(dim=-1).argmin())))
+        here = cameras.centres[order[-1]]
+    return cameras[order]
 
 
 def orbit(

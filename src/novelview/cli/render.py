@@ -41,9 +41,14 @@ class Render:
     out: Path | None = None
     """Where to: name.mp4, name.png or a folder. Default: video.mp4, or picture.png for a single camera, in the
     run or in runs/CAPTURE-METHOD."""
-    path: Literal["auto", "interpolate", "orbit", "spiral", "ellipse", "train", "test"] = "auto"
+    path: Literal["auto", "interpolate", "straight", "orbit", "spiral", "ellipse", "train", "test"] = "auto"
     """Camera path. auto: spiral for forward-facing captures, ellipse where the cameras look at one place from
-    several sides, else interpolate between them; train and test: the capture's own views."""
+    several sides, else interpolate between them; straight: from each input view to the next without a curve, as LVSM's
+    videos do, for few views; train and test: the capture's own views."""
+    loop: bool = False
+    """Return to the first view at the end (interpolate and straight)."""
+    by_nearness: bool = False
+    """Visit the views not in their order, but from the first one always the nearest left (interpolate and straight)."""
     cameras: Path | None = None
     """Cameras from a file instead: a nerfstudio camera path, or a transforms.json-like file with one pose or more."""
     frames: int = 120
@@ -64,8 +69,7 @@ class Render:
 def run(arguments: Sequence[str]) -> int:
     """Parse and run the verb."""
     options = parse(Render, arguments, "render")
-    if options.frames < 1:
-        raise ConfigError(f"Bad number of frames: {options.frames}", cure="give --frames 1 or more")
+    _check(options)
     method, info, run = options.method.load(options.device)
     scene = scene_to_show(run, info, options.scene)
     cameras, fps = _choose_cameras(options, scene)
@@ -84,6 +88,18 @@ def run(arguments: Sequence[str]) -> int:
         atomic_write_json(beside, facts)
         console.print(f"wrote {beside}")
     return 0
+
+
+def _check(options: Render) -> None:
+    if options.frames < 1:
+        raise ConfigError(f"Bad number of frames: {options.frames}", cure="give --frames 1 or more")
+    through_views = options.cameras is None and options.path in ("interpolate", "straight")
+    if (options.loop or options.by_nearness) and not through_views:
+        raise ConfigError(
+            "This path has no order of views to change",
+            why="--loop and --by-nearness are about paths from view to view",
+            cure="leave them out, or add --path interpolate or --path straight",
+        )
 
 
 def explained(method: Method, state: Any, cameras: Cameras) -> list[dict[str, Any]]:
@@ -154,20 +170,24 @@ def _choose_cameras(options: Render, scene: Scene) -> tuple[Cameras, float | Non
     if options.cameras is not None:
         cameras, fps = cameras_of_file(options.cameras, scene)
     else:
-        cameras = path_cameras(scene, options.path, options.frames)
+        cameras = path_cameras(scene, options.path, options.frames, options.loop, options.by_nearness)
     if options.size is not None:
         cameras = _with_long_side(cameras, options.size)
     return cameras, fps
 
 
-def path_cameras(scene: Scene, kind: str, frames: int) -> Cameras:
-    """Cameras of a named path that suits the scene's own cameras."""
-    own = scene.train.cameras
+def path_cameras(
+    scene: Scene, kind: str, frames: int, loop: bool = False, by_nearness: bool = False
+) -> Cameras:
+    """Cameras of a named path that suits the scene's own; ``loop`` and ``by_nearness`` as :class:`Render` has them."""
+    own = paths.by_nearness(scene.train.cameras) if by_nearness else scene.train.cameras
     if kind == "auto":
         around = "ellipse" if looks_inward(own) else "interpolate"
         kind = "spiral" if scene.bounds.forward_facing else around
     if kind == "interpolate":
-        return paths.interpolate(own, frames, loop=False)
+        return paths.interpolate(own, frames, loop=loop)
+    if kind == "straight":
+        return paths.straight(own, frames, loop=loop)
     if kind == "orbit":
         return paths.orbit(own, frames)
     if kind == "spiral":

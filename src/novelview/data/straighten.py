@@ -20,7 +20,11 @@ def straightened(views: Views, i: int) -> Float[Tensor, "h w 3"]:
 
     What the pinhole camera would see beyond the photograph is repeated from its border.
     """
-    camera, image = views.cameras[i], views.image(i)
+    return straighten(views.cameras[i], views.image(i))
+
+
+def straighten(camera: Cameras, image: Float[Tensor, "h w c"]) -> Float[Tensor, "h w c"]:
+    """The image of one camera, colours or a mask, as :func:`straightened` does it."""
     if int(camera.lens[0]) == Lens.PINHOLE:
         return image
     pinhole = camera.undistorted()

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
 from novelview.data.scene import Scene
-from novelview.errors import ConfigError, DataError, MethodError
+from novelview.errors import ConfigError
 from novelview.evaluation.baselines import BASELINES, baseline
-from novelview.evaluation.metrics import MetricSettings, Region, Scores, depth_errors, psnr, ssim
+from novelview.evaluation.metrics import MetricSettings, Region
 from novelview.evaluation.report import Report
 from novelview.evaluation.results import Contender, Row
+from novelview.evaluation.scoring import finished, inference, score_frame
 from novelview.export.frames import write_frame
 from novelview.methods.method import Method
 from novelview.nn.lpips import LPIPS
@@ -74,9 +73,8 @@ def evaluate(
     name = name or type(method).__name__
     if name in chosen:
         raise ConfigError(f"A baseline is called {name!r} too", cure="name the method differently")
-    with _inference(method):
+    with inference(method) as device:
         state = method.condition(scene.train, scene.bounds) if state is None else state
-        device = next((parameter.device for parameter in method.parameters()), torch.device("cpu"))
         renderers: dict[str, Renderer] = {name: lambda i: method.render(state, scored.cameras[i].to(device))}
         renderers |= {each: partial(_baseline, each, scene, scored, on) for each in chosen}
         rows, truth = _score_all(renderers, scored, pictures, region, lpips, quiet)
@@ -151,50 +149,13 @@ def _score_all(
             truth += [file] if file else []
             for contender, (name, render) in enumerate(renderers.items()):
                 start = time.perf_counter()
-                frames = _finished(render(i))
+                frame = finished(render(i))
                 seconds = time.perf_counter() - start
-                _check(frames, photograph, name, scored.names[i])
-                scores = _scores(frames, scored, i, photograph, region, lpips)
-                file = pictures.keep(frames.rgb[0], f"{contender}-{name}", i)
+                scores = score_frame(frame, scored, i, photograph, name=name, region=region, lpips=lpips)
+                file = pictures.keep(frame.rgb[0], f"{contender}-{name}", i)
                 rows[name].append(Row(scored.names[i], scores, seconds, file))
                 bar.advance(task)
     return rows, tuple(truth)
-
-
-def _scores(
-    frames: Frames, scored: Views, i: int, photograph: Tensor, region: Region, lpips: LPIPS | None
-) -> Scores:
-    image = frames.rgb[0].clamp(0, 1)
-    mask = scored.mask(i) if region == "mask" else None
-    if mask is not None and not bool(mask.any()):
-        raise DataError("The mask of a view is empty", where=scored.names[i], cure="score the other views")
-    depth = None
-    if scored.has_depths and frames.depth is not None:
-        depth = depth_errors(frames.depth[0], scored.depth(i), mask)
-    return Scores(
-        psnr=psnr(image, photograph, mask),
-        ssim_gaussian11=ssim(image, photograph, "gaussian11", mask),
-        ssim_uniform7=ssim(image, photograph, "uniform7", mask),
-        lpips=None if lpips is None else float(lpips(image, photograph)),
-        depth_abs_rel=None if depth is None else depth[0],
-        depth_rmse=None if depth is None else depth[1],
-    )
-
-
-def _finished(frames: Frames) -> Frames:
-    """The frames on the CPU; copying them there waits for a GPU to finish, so that its time is counted."""
-    return Frames(frames.rgb.float().cpu(), None if frames.depth is None else frames.depth.float().cpu())
-
-
-def _check(frames: Frames, photograph: Float[Tensor, "h w 3"], name: str, view: str) -> None:
-    expected = (1, *photograph.shape)
-    if tuple(frames.rgb.shape) != expected:
-        why = f"an image of shape {tuple(frames.rgb.shape)} came back, expected {expected}"
-    elif not bool(frames.rgb.isfinite().all()):
-        why = "some of its colours are not finite"
-    else:
-        return
-    raise MethodError(f"{name} did not render a picture that can be scored", where=view, why=why)
 
 
 @dataclass(frozen=True)
@@ -211,15 +172,3 @@ class _Pictures:
         path = Path("pictures", "".join(c if c.isalnum() or c in "-_." else "_" for c in who), f"{i:04d}.png")
         write_frame(self.folder / path, rgb)
         return path.as_posix()
-
-
-@contextmanager
-def _inference(method: Method) -> Iterator[None]:
-    """Evaluation mode without gradients; the method is left as it was."""
-    training = method.training
-    method.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        method.train(training)

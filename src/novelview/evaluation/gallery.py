@@ -26,6 +26,7 @@ ERROR_SCALE = 0.25
 _COLUMNS = {
     "psnr": ("PSNR (dB) ↑", 2, True),
     "ssim_gaussian11": ("SSIM, Gaussian 11 ↑", 4, True),
+    "ssim_gaussian11_valid": ("SSIM, Gaussian 11 valid ↑", 4, True),
     "ssim_uniform7": ("SSIM, uniform 7 ↑", 4, True),
     "lpips": ("LPIPS ↓", 4, False),
     "depth_abs_rel": ("depth abs. rel. ↓", 4, False),

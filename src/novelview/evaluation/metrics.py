@@ -1,4 +1,4 @@
-"""How close a rendered image is to a photograph: PSNR, two kinds of SSIM, depth errors. Pure functions.
+"""How close a rendered image is to a photograph: PSNR, three kinds of SSIM, depth errors. Pure functions.
 
 Every value of this file depends on choices that differ from tool to tool; :class:`MetricSettings` states them
 and travels with every result.
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from novelview.errors import DataError
 
-SsimWindow = Literal["gaussian11", "uniform7"]
+SsimWindow = Literal["gaussian11", "gaussian11_valid", "uniform7"]
 Region = Literal["image", "mask"]
 
 
@@ -30,6 +30,7 @@ class MetricSettings:
         colours: what the values are and what happens to them first.
         psnr: how PSNR is computed.
         ssim_gaussian11: how the SSIM of the NeRF papers is computed.
+        ssim_gaussian11_valid: how the SSIM of LVSM (ICLR 2025) is computed.
         ssim_uniform7: how scikit-image's default SSIM is computed.
         lpips: which perceptual network is used, or why none is.
         mean: how the values of several images become one.
@@ -42,6 +43,10 @@ class MetricSettings:
     ssim_gaussian11: str = (
         "11x11 Gaussian window, sigma 1.5, population covariance, zero padding at the border, "
         "K1 0.01, K2 0.03, mean over pixels and channels"
+    )
+    ssim_gaussian11_valid: str = (
+        "11x11 Gaussian window, sigma 1.5, sample covariance, a border of 5 pixels left out, "
+        "K1 0.01, K2 0.03, mean over pixels and channels (scikit-image with gaussian_weights)"
     )
     ssim_uniform7: str = (
         "7x7 uniform window, sample covariance, a border of 3 pixels left out, "
@@ -65,6 +70,7 @@ class Scores:
     Attributes:
         psnr: decibel; infinite for identical images.
         ssim_gaussian11: structural similarity as in the NeRF papers.
+        ssim_gaussian11_valid: structural similarity as in LVSM: scikit-image's with Gaussian weights.
         ssim_uniform7: structural similarity as scikit-image computes it by default.
         lpips: perceptual distance.
         depth_abs_rel: mean of |depth - truth| / truth over pixels whose depth is known.
@@ -73,6 +79,7 @@ class Scores:
 
     psnr: float
     ssim_gaussian11: float
+    ssim_gaussian11_valid: float
     ssim_uniform7: float
     lpips: float | None = None
     depth_abs_rel: float | None = None
@@ -102,12 +109,12 @@ def ssim(
     Args:
         image: rendered image.
         truth: photograph.
-        window: "gaussian11" is the SSIM of the NeRF papers, "uniform7" scikit-image's default; their
-            values differ by several hundredths, so never compare one with the other.
+        window: "gaussian11" is the SSIM of the NeRF papers, "gaussian11_valid" that of LVSM (ICLR 2025), "uniform7"
+            scikit-image's default; their values differ by several hundredths, so never compare one with another.
         mask: foreground coverage; the similarity map is averaged over it.
 
     Raises:
-        DataError: the image is smaller than the 7x7 window, or the mask has no foreground.
+        DataError: the image is smaller than the window, or the mask has no foreground.
     """
     values = ssim_map(image, truth, window)
     if mask is not None:
@@ -120,12 +127,13 @@ def ssim(
 def ssim_map(
     image: Float[Tensor, "h w c"], truth: Float[Tensor, "h w c"], window: SsimWindow
 ) -> Float[Tensor, "mh mw c"]:
-    """Structural similarity around each pixel; "uniform7" leaves out a border of 3 pixels."""
+    """Structural similarity around each pixel; "uniform7" leaves out a border of 3 pixels, "gaussian11_valid" of 5."""
     if window == "uniform7":
         return _ssim_of_windows(image, truth, torch.full((7,), 1 / 7), padding=0, correction=49 / 48)
     offsets = torch.arange(11, dtype=torch.float64) - 5
     weights = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    return _ssim_of_windows(image, truth, weights / weights.sum(), padding=5, correction=1.0)
+    padding, correction = (5, 1.0) if window == "gaussian11" else (0, 121 / 120)
+    return _ssim_of_windows(image, truth, weights / weights.sum(), padding=padding, correction=correction)
 
 
 def depth_errors(
@@ -142,10 +150,10 @@ def depth_errors(
 
 def _ssim_of_windows(image: Tensor, truth: Tensor, line: Tensor, padding: int, correction: float) -> Tensor:
     """SSIM map for a separable window whose one-dimensional weights are ``line``."""
-    if min(image.shape[:2]) < 7:
+    if min(image.shape[:2]) < len(line):
         raise DataError(
             "The image is too small for SSIM",
-            why=f"{image.shape[1]}x{image.shape[0]} pixels, and its windows are at least 7x7",
+            why=f"{image.shape[1]}x{image.shape[0]} pixels, and its window is {len(line)}x{len(line)}",
             cure="evaluate at a larger scale",
         )
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +10,7 @@ from typing import Any, Literal
 from novelview.evaluation.gallery import gallery, mean_table, view_table
 from novelview.evaluation.metrics import MetricSettings, Scores
 from novelview.evaluation.page import document, table
-from novelview.evaluation.results import Contender
+from novelview.evaluation.results import Contender, Size, csv_text
 from novelview.files import atomic_write_json, atomic_write_text
 
 
@@ -41,7 +38,7 @@ class Report:
     on: Literal["test", "train"]
     train_views: int
     test_views: int
-    sizes: tuple[tuple[int, int], ...]
+    sizes: tuple[Size, ...]
     settings: MetricSettings
     contenders: tuple[Contender, ...]
     truth: tuple[str, ...] = ()
@@ -80,38 +77,14 @@ class Report:
             "settings": asdict(self.settings),
             "photographs": list(self.truth),
             "contenders": [
-                {
-                    "name": contender.name,
-                    "kind": contender.kind,
-                    "mean": _scores_json(contender.mean),
-                    "seconds": contender.seconds,
-                    "views": [
-                        {
-                            "view": row.view,
-                            "size": list(size),
-                            **_scores_json(row.scores),
-                            "seconds": row.seconds,
-                            "picture": row.picture,
-                        }
-                        for row, size in zip(contender.rows, self.sizes, strict=True)
-                    ],
-                }
+                {"name": contender.name, "kind": contender.kind, **contender.to_json(self.sizes)}
                 for contender in self.contenders
             ],
         }
 
     def to_csv(self) -> str:
         """One line per contender and view."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        metrics = [f.name for f in fields(Scores)]
-        writer.writerow(["scene", "on", "contender", "kind", "view", "width", "height", *metrics, "seconds"])
-        for contender in self.contenders:
-            for row, size in zip(contender.rows, self.sizes, strict=True):
-                values = ["" if v is None else v for v in (getattr(row.scores, m) for m in metrics)]
-                start = [self.scene, self.on, contender.name, contender.kind, row.view, *size]
-                writer.writerow([*start, *values, row.seconds])
-        return text.getvalue()
+        return csv_text((self.scene, self.on, contender, self.sizes) for contender in self.contenders)
 
     def to_html(self) -> str:
         """A page that stands alone."""
@@ -159,8 +132,3 @@ class Report:
         items = [f"<li>{escape(k)} <b>{escape(str(v))}</b></li>" for k, v in facts.items() if v is not None]
         notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in self.notes)
         return f'<ul class="facts">{"".join(items)}</ul>{notes}'
-
-
-def _scores_json(scores: Scores) -> dict[str, Any]:
-    values = asdict(scores)
-    return {k: str(v) if v is not None and not math.isfinite(v) else v for k, v in values.items()}
