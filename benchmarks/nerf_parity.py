@@ -11,10 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,18 +25,9 @@ from novelview.methods.nerf.model import Look, NeRF, Randomness
 from novelview.methods.nerf.ndc import MARGIN
 from novelview.rendering.volume import disparity
 from novelview.types import Bounds, FrontView
+from parity import Row, arrays, error, table
 
 RESULT = Path(__file__).parent / "results" / "nerf_parity.md"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One recorded quantity of one case."""
-
-    case: str
-    quantity: str
-    error: float
-    tolerance: float
 
 
 def rows(folder: Path) -> list[Row]:
@@ -49,8 +39,8 @@ def rows(folder: Path) -> list[Row]:
 
 def _case(folder: Path, name: str, settings: dict) -> Iterator[Row]:
     nerf, options = settings["nerf"], settings[name]
-    recorded = _arrays(folder / f"{name}.npz")
-    rays = _arrays(folder / "rays.npz") if "rays_o" not in recorded else recorded
+    recorded = arrays(folder / f"{name}.npz")
+    rays = arrays(folder / "rays.npz") if "rays_o" not in recorded else recorded
     config = NeRFConfig(
         coarse_samples=nerf["N_samples"],
         fine_samples=nerf["N_importance"],
@@ -72,8 +62,8 @@ def _case(folder: Path, name: str, settings: dict) -> Iterator[Row]:
         coarse, fine = method(Rays(rays["rays_o"], rays["rays_d"]), randomness)
     if method.front is not None:
         bent = method.front.ndc(method.front(Rays(rays["rays_o"], rays["rays_d"])))
-        yield Row(name, "ndc_o", _error(bent.origins, recorded["ndc_o"]), 1e-5)
-        yield Row(name, "ndc_d", _error(bent.directions, recorded["ndc_d"]), 1e-5)
+        yield Row(name, "ndc_o", error(bent.origins, recorded["ndc_o"]), 1e-5)
+        yield Row(name, "ndc_d", error(bent.directions, recorded["ndc_d"]), 1e-5)
     yield from _look(name, coarse, recorded, "_coarse", 1e-5)
     yield from _look(name, fine, recorded, "", 2e-4)
 
@@ -89,7 +79,7 @@ def _look(case: str, look: Look, recorded: dict[str, Tensor], suffix: str, toler
         f"disp{suffix}": disparity(look.weights, look.samples),
     }
     for name, value in found.items():
-        yield Row(case, name, _error(value, recorded[name]), tolerance)
+        yield Row(case, name, error(value, recorded[name]), tolerance)
 
 
 def _bounds(settings: dict, options: dict, recorded: dict[str, Tensor]) -> Bounds:
@@ -107,24 +97,6 @@ def _bounds(settings: dict, options: dict, recorded: dict[str, Tensor]) -> Bound
     focal = float(recorded["focal"])
     half_size = (camera["W"] / 2 / focal, camera["H"] / 2 / focal)
     return replace(bounds, near=1 / MARGIN, forward_facing=True, front=FrontView(axes, half_size))
-
-
-def _arrays(path: Path) -> dict[str, Tensor]:
-    with np.load(path) as file:
-        return {name: torch.from_numpy(np.array(file[name])) for name in file.files}
-
-
-def _error(found: Tensor, expected: Tensor) -> float:
-    """Largest absolute error where the recorded value is a number: empty rays are 0 / 0 in it."""
-    known = ~expected.isnan()
-    return float((found - expected)[known].abs().max()) if bool(known.any()) else 0.0
-
-
-def table(found: list[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = ["| case | quantity | largest absolute error | tolerance |", "| --- | --- | --- | --- |"]
-    lines += [f"| {row.case} | {row.quantity} | {row.error:.1e} | {row.tolerance:.0e} |" for row in found]
-    return "\n".join(lines)
 
 
 def costs() -> str:

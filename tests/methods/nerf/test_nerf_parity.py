@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,23 +16,8 @@ from novelview.methods.nerf.config import PRESETS, NeRFConfig
 from novelview.methods.nerf.model import NeRF
 
 
-@pytest.fixture(scope="module")
-def parity() -> ModuleType:
-    """The benchmark that prints the table: one description of the cases for both."""
-    path = Path(__file__).parents[3] / "benchmarks" / "nerf_parity.py"
-    found = importlib.util.spec_from_file_location("nerf_parity", path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    # dataclasses look their module up by name.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "nerf_parity", module)
-        found.loader.exec_module(module)
-    return module
-
-
-def test_every_recorded_case_is_reproduced(shared: Path, parity: ModuleType) -> None:
-    rows = parity.rows(shared / "fixtures/r2l/a")
+def test_every_recorded_case_is_reproduced(shared: Path, benchmark: Callable[[str], ModuleType]) -> None:
+    rows = benchmark("nerf_parity").rows(shared / "fixtures/r2l/a")
     assert Counter(row.case for row in rows) == {
         "nerf_eval_white": 12,
         "nerf_eval_black_lindisp": 12,

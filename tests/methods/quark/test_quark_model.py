@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from novelview.cameras import Cameras
+from novelview.data.pinholes import covering
 from novelview.data.procedural import ProceduralStream, make_scene
 from novelview.data.scene import Scene
 from novelview.errors import MissingDependencyError
@@ -17,7 +18,6 @@ from novelview.geometry.lenses import Lens
 from novelview.methods.quark import METHOD, Quark
 from novelview.methods.quark.examples import examples
 from novelview.methods.quark.losses import disparity_error, lpips_error
-from novelview.data.pinholes import covering
 from novelview.nn.lpips import LPIPS
 from novelview.random import Draws, generator_for
 from novelview.training import fit

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from novelview.methods.lvsm.config import LVSMConfig
 from novelview.methods.lvsm.posed import Posed
 from novelview.methods.lvsm.relative import Places
-from novelview.methods.lvsm.transformer import Block, Heads, norm, stack
+from novelview.methods.lvsm.transformer import Block, KeysValues, norm, stack
 
 RAY_CHANNELS = 6
 Tokens = Float[Tensor, "b n d"]
@@ -166,17 +166,17 @@ class EncoderDecoder(Network[Tokens]):
         return self.images(tokens[:, : asking.shape[1]], targets)
 
     def blocks(self) -> list[Block]:
-        return [*self.transformer_encoder, *self.transformer_decoder]  # type: ignore[list-item]
+        return [*self.transformer_encoder, *self.transformer_decoder]
 
 
-class Cached(OneStack[list[tuple[Heads, Heads]]]):
+class Cached(OneStack[list[KeysValues]]):
     """Decoder-only in one direction: inputs see one another, a target sees them and itself.
 
     What a target needs of the inputs, keys and values for every block, is computed once. Inputs pass through the first
     ``encoder_layers`` blocks; the blocks after see the tokens that come out of these, so that depth lies with the targets.
     """
 
-    def encode(self, inputs: Posed) -> list[tuple[Heads, Heads]]:
+    def encode(self, inputs: Posed) -> list[KeysValues]:
         tokens, places = self.transformer_input_layernorm(self.input_tokens(inputs)), self.places(inputs)
         kept = []
         for i, block in enumerate(self.blocks()):
@@ -186,13 +186,13 @@ class Cached(OneStack[list[tuple[Heads, Heads]]]):
                 tokens = self.run(block, tokens, places)
         return kept
 
-    def decode(self, scene: list[tuple[Heads, Heads]], targets: Posed) -> Float[Tensor, "b t 3 h w"]:
+    def decode(self, scene: list[KeysValues], targets: Posed) -> Float[Tensor, "b t 3 h w"]:
         tokens, places = self.target_tokens(targets), self.places(targets)
         tokens = self.transformer_input_layernorm(tokens)
         count, own = targets.count, None if places is None else places.one_by_one()
         for block, (key, value) in zip(self.blocks(), scene, strict=True):
             several = [repeat(part, "b h n c -> (b t) h n c", t=count) for part in (key, value)]
-            tokens = self.run(block, tokens, own, [(several[0], several[1])])
+            tokens = self.run(block, tokens, own, (several[0], several[1]))
         return self.images(tokens, targets)
 
 

@@ -69,15 +69,15 @@ class Places:
         )
         return replace(self, project=project, lift=lift)
 
-    def ask(self, queries: Float[Tensor, "b h n c"]) -> Float[Tensor, "b h n c"]:
+    def ask(self, queries: Float[Tensor, "b a n c"]) -> Float[Tensor, "b a n c"]:
         """Queries, so that their products with shown keys depend on relative positions alone."""
         return self._apply(queries, self.project.mT, self.sin)
 
-    def show(self, heads: Float[Tensor, "b h n c"]) -> Float[Tensor, "b h n c"]:
+    def show(self, heads: Float[Tensor, "b a n c"]) -> Float[Tensor, "b a n c"]:
         """Keys or values, carried from their view's frame to the shared one."""
         return self._apply(heads, self.lift, self.sin)
 
-    def take(self, found: Float[Tensor, "b h n c"]) -> Float[Tensor, "b h n c"]:
+    def take(self, found: Float[Tensor, "b a n c"]) -> Float[Tensor, "b a n c"]:
         """What attention found, carried from the shared frame to that of the asking view."""
         return self._apply(found, self.project, -self.sin)
 

@@ -1,6 +1,6 @@
 """The transformer block of LVSM: pre-norm, no bias anywhere, queries and keys normalised per head.
 
-Letters in shapes: b sequences, n tokens, h heads, c channels of one head, d channels of a token.
+Letters in shapes: b sequences, n or m tokens, a heads, c channels of one head, d channels of a token.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from novelview.methods.lvsm.relative import Places
 
 EPSILON = 1e-5
-Heads = Float[Tensor, "b h n c"]
+Heads = Float[Tensor, "b a n c"]
+KeysValues = tuple[Float[Tensor, "b a m c"], Float[Tensor, "b a m c"]]
 
 
 class HeadNorm(nn.Module):
@@ -43,7 +44,7 @@ class Attention(nn.Module):
         self.q_norm = HeadNorm(head_width)
         self.k_norm = HeadNorm(head_width)
 
-    def keys_values(self, tokens: Float[Tensor, "b n d"], places: Places | None) -> tuple[Heads, Heads]:
+    def keys_values(self, tokens: Float[Tensor, "b n d"], places: Places | None) -> KeysValues:
         """What these tokens show to others: keys and values, carried to the frame that all views share."""
         key, value = (self._heads(part) for part in self._project(tokens, 1, 3))
         key = self.k_norm(key)
@@ -53,15 +54,14 @@ class Attention(nn.Module):
         self,
         tokens: Float[Tensor, "b n d"],
         places: Places | None = None,
-        kept: Sequence[tuple[Heads, Heads]] = (),
+        kept: KeysValues | None = None,
     ) -> Float[Tensor, "b n d"]:
         query, key, value = (self._heads(part) for part in self._project(tokens, 0, 3))
         query, key = self.q_norm(query), self.k_norm(key)
         if places is not None:
             query, key, value = places.ask(query), places.show(key), places.show(value)
-        if kept:
-            key = torch.cat([*(k for k, _ in kept), key], dim=2)
-            value = torch.cat([*(v for _, v in kept), value], dim=2)
+        if kept is not None:
+            key, value = (torch.cat(pair, dim=2) for pair in zip(kept, (key, value), strict=True))
         found = F.scaled_dot_product_attention(query, key.to(query.dtype), value.to(query.dtype))
         if places is not None:
             found = places.take(found)
@@ -105,7 +105,7 @@ class Block(nn.Module):
         self,
         tokens: Float[Tensor, "b n d"],
         places: Places | None = None,
-        kept: Sequence[tuple[Heads, Heads]] = (),
+        kept: KeysValues | None = None,
     ) -> Float[Tensor, "b n d"]:
         """The tokens after the block.
 
@@ -117,7 +117,7 @@ class Block(nn.Module):
         tokens = tokens + self.attn(self.norm1(tokens), places, kept)
         return tokens + self.mlp(self.norm2(tokens))
 
-    def keys_values(self, tokens: Float[Tensor, "b n d"], places: Places | None) -> tuple[Heads, Heads]:
+    def keys_values(self, tokens: Float[Tensor, "b n d"], places: Places | None) -> KeysValues:
         """What tokens that enter this block show to others."""
         return self.attn.keys_values(self.norm1(tokens), places)
 
