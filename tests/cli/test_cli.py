@@ -208,6 +208,31 @@ def test_a_capture_it_was_not_trained_on_is_rendered_explained_and_scored(
     assert json.loads((tmp_path / "report" / "report.json").read_text())["scene"] == "other"
 
 
+def test_a_feed_forward_run_is_scored_by_an_index(
+    feed_forward: Path, capture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = tmp_path / "few.json"
+    index.write_text(json.dumps({"toy": {"context": [0, 4], "target": [2, 3]}, "other": None}))
+    words = ["eval", str(feed_forward), "--index", str(index), "--data", str(capture.parent)]
+    assert main([*words, "--size", "16", "--out", str(tmp_path / "report")]) == 0
+    values = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (values["index"], values["count"]["scored"]) == ("few.json", 1)
+    assert [view["size"] for view in values["scenes"][0]["views"]] == [[16, 16]] * 2
+    assert (tmp_path / "report" / "report.csv").is_file()
+    out = capsys.readouterr().out
+    assert "mean over 1 scenes" in out
+    assert "SSIM valid" in out
+
+
+@pytest.mark.parametrize("path", ["straight", "interpolate"])
+def test_a_path_through_the_views_may_be_closed_and_reordered(
+    trained: Path, tmp_path: Path, path: str
+) -> None:
+    words = ["--path", path, "--frames", "9", "--size", "8", "--loop", "--by-nearness"]
+    assert main(["render", str(trained), *words, "--out", str(tmp_path / path)]) == 0
+    assert len(list((tmp_path / path).iterdir())) == 9
+
+
 def test_layers_are_exported_in_the_captures_coordinates(
     feed_forward: Path, other_capture: Path, tmp_path: Path
 ) -> None:
@@ -235,6 +260,14 @@ def test_layers_are_exported_in_the_captures_coordinates(
         (["export", "GRID"], "makes no layers"),
         (["render", "GRID", "--explain", "--frames", "1"], "leave out --explain"),
         (["render", "nerf"], "comes without weights"),
+        (["render", "GRID", "--loop"], "no order of views"),
+        (["render", "GRID", "--path", "orbit", "--by-nearness"], "no order of views"),
+        (["eval", "GRID", "--size", "64"], "Only an index has a --size"),
+        (["eval", "RUN", "--index", "x.json"], "--data"),
+        (["eval", "RUN", "--index", "x.json", "--data", "x", "--scale", "0.5"], "--near and --far only"),
+        (["eval", "RUN", "--index", "x.json", "--data", "x", "--on", "train"], "leave out --on"),
+        (["eval", "RUN", "--index", "x.json", "--data", "x"], "Cannot read an evaluation index"),
+        (["eval", "GRID", "--index", "x.json", "--data", "x"], "leave out the index"),
     ],
 )
 def test_what_a_run_cannot_do_is_said(

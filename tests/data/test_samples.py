@@ -145,3 +145,14 @@ def test_neighbours_of_a_view_with_a_lens_are_those_it_would_have_without() -> N
 
 def test_a_pinhole_photograph_stays_as_it_is(scene: Scene) -> None:
     assert torch.equal(straightened(scene.train, 0), scene.train.image(0))
+
+
+def test_further_targets_are_neighbours_that_are_no_sources(scene: Scene) -> None:
+    views = scene.train
+    one, three = (SceneSamples(views, scene.bounds, sources=2, seed=5, targets=count) for count in (1, 3))
+    for i in range(8):
+        sample = three.item(i)
+        assert sample.targets.names[0] == one.item(i).targets.names[0]
+        assert len({*sample.targets.names, *sample.sources.names}) == 5
+    few = SceneSamples(views[:3], scene.bounds, sources=2, targets=3).item(0)
+    assert (len(few.sources), len(few.targets)) == (2, 1)

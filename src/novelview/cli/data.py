@@ -1,4 +1,4 @@
-"""``novelview data``: look at a capture, or write a procedural one."""
+"""``novelview data``: look at a capture, write a procedural one, or unpack a data set into captures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal
 from rich.console import Console
 
 from novelview.cli.options import Positional, SceneOptions, Unprefixed, parse
+from novelview.data.chunks import unpack_chunks
 from novelview.data.info import describe
 from novelview.data.procedural import write_capture
 from novelview.data.rig import write_rig
@@ -19,6 +20,7 @@ _USAGE = """usage: novelview data WHAT [options in any order]
 
   info        Print cameras, extent, depth range, overlap and problems of a capture, and draw its cameras.
   procedural  Write a procedural scene as a capture: images, masks, depth, transforms.json.
+  unpack      Write the scenes of RealEstate10K's .torch files (pixelSplat's format) as captures, and a list of them.
 
 novelview data WHAT --help shows the options."""
 
@@ -54,6 +56,16 @@ class Procedural:
     """Replace a folder that has something in it."""
 
 
+@dataclass(frozen=True)
+class Unpack:
+    """Write the scenes of RealEstate10K's .torch files (pixelSplat's format) as captures, and a list of them."""
+
+    chunks: Positional[tuple[Path, ...]]
+    """The .torch files. Nothing in them is executed."""
+    out: Path
+    """Folder to write: one folder per scene, and scenes.txt. Scenes that are there already are left alone."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Parse and run the verb."""
     words = list(arguments)
@@ -64,7 +76,11 @@ def run(arguments: Sequence[str]) -> int:
         return _info(words[1:])
     if words[0] == "procedural":
         return _procedural(words[1:])
-    raise ConfigError(f"There is no 'novelview data {words[0]}'", cure="choose one of: info, procedural")
+    if words[0] == "unpack":
+        return _unpack(words[1:])
+    raise ConfigError(
+        f"There is no 'novelview data {words[0]}'", cure="choose one of: info, procedural, unpack"
+    )
 
 
 def _info(words: list[str]) -> int:
@@ -95,4 +111,17 @@ def _procedural(words: list[str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"wrote {folder}: {options.views} views of {options.size}x{options.size}")
     console.print(f"  learn it: novelview train grid --data {folder}", markup=False)
+    return 0
+
+
+def _unpack(words: list[str]) -> int:
+    options = parse(Unpack, words, "data unpack")
+    if not options.chunks:
+        raise ConfigError("No chunk is named", cure="novelview data unpack FILE.torch … --out DIR")
+    done = unpack_chunks(options.chunks, options.out)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f"wrote {options.out}: {done.written} scenes, besides {done.present} that were there", markup=False
+    )
+    console.print(f"  learn from them: novelview train METHOD --more {done.list}", markup=False)
     return 0

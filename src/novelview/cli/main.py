@@ -16,7 +16,7 @@ from novelview.errors import NovelviewError
 
 VERBS = {
     "demo": "See new views of a scene now: train on an embedded scene, render a video, write a report.",
-    "data": "Look at a capture (info) or write a procedural one (procedural).",
+    "data": "Look at a capture (info), write a procedural one, unpack RealEstate10K's files.",
     "train": "Train a method on a capture: novelview train grid --data DIR.",
     "render": "Render a video, frames or one picture from a run.",
     "export": "Export what a run makes of a scene as files that need no method any more.",

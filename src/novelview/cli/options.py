@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +14,7 @@ import tyro
 from novelview.data.fitting import MaskUse
 from novelview.data.open import open_scene
 from novelview.data.scene import Scene
+from novelview.data.scene_list import SceneList, read_scene_list
 from novelview.errors import ConfigError
 from novelview.methods.method import Method
 from novelview.training.folder import RunInfo
@@ -54,16 +55,19 @@ class SceneOptions:
         """
         if self.data is None:
             raise ConfigError("No capture is named", cure="add --data DIR")
-        return open_scene(
-            self.data,
-            format=self.format,
-            split=self.split,
-            scale=self.scale,
-            max_side=self.max_side,
-            near=self.near,
-            far=self.far,
-            masks=self.masks,
-        )
+        return open_scene(self.data, **self._reading())
+
+    def listed(self) -> SceneList:
+        """The captures of the list ``data``, which are not read yet; all views are for training unless ``split`` says.
+
+        Raises:
+            DataError: the list cannot be read.
+        """
+        assert self.data is not None
+        return read_scene_list(self.data, **{**self._reading(), "split": self.split or "none"})
+
+    def _reading(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "data"}
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from pathlib import Path
 from novelview.cameras.camera_file import read_cameras
 from novelview.cameras.cameras import Cameras
 from novelview.cli.options import SceneOptions
+from novelview.config import from_json
 from novelview.data.open import reopen_scene
 from novelview.data.procedural import make_scene
 from novelview.data.scene import Scene
+from novelview.data.scene_list import SceneList
 from novelview.errors import ConfigError
 from novelview.geometry.rigid import Similarity
 from novelview.training.folder import RunInfo, SceneRecord
@@ -31,6 +33,18 @@ def open_run_scene(run: Path, info: RunInfo, data: Path | None = None) -> Scene:
 def open_more_scenes(run: Path, info: RunInfo) -> list[Scene]:
     """The further scenes that a run learns from."""
     return [_reopened(run, record) for record in info.more]
+
+
+def open_lists(run: Path, info: RunInfo) -> list[SceneList]:
+    """The lists of still more scenes that a run learns from.
+
+    Raises:
+        ConfigError: what the run says of how they are read makes no sense.
+    """
+    return [
+        from_json(SceneOptions, {"data": record.path, **record.options}, where=run / "run.json").listed()
+        for record in info.lists
+    ]
 
 
 def _reopened(run: Path, record: SceneRecord, data: Path | None = None) -> Scene:

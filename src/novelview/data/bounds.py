@@ -42,7 +42,12 @@ class Extent:
 
 
 def find_extent(
-    views: Views, *, points: Float[Tensor, "p 3"] | None, near_far: tuple[float, float] | None, object: bool
+    views: Views,
+    *,
+    points: Float[Tensor, "p 3"] | None,
+    near_far: tuple[float, float] | None,
+    object: bool,
+    measure: bool = True,
 ) -> Extent:
     """The best that can be known of a scene's extent, from the strongest evidence at hand.
 
@@ -51,6 +56,7 @@ def find_extent(
         points: sparse points of the format.
         near_far: depth range stated by the format or the user.
         object: whether masks cut out the only thing that counts.
+        measure: whether photographs may be matched, where nothing else tells.
     """
     cameras = views.cameras
     if object:
@@ -64,8 +70,7 @@ def find_extent(
         return Extent("points", near, far, points)
     if near_far is not None:
         return Extent("stated", *near_far, _frustum_points(cameras, *near_far))
-    swept = sweep_points(views)
-    if len(swept) >= FEWEST_POINTS:
+    if measure and len(swept := sweep_points(views)) >= FEWEST_POINTS:
         return Extent("photographs", *depth_range(cameras, swept), swept)
     guess = _guess(cameras)
     return Extent("cameras", *guess, _frustum_points(cameras, *guess))

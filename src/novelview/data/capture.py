@@ -47,6 +47,7 @@ class Capture:
         partition: the split that the format itself carries ("train", "val", "test": view indices).
         background: colour to blend transparent pixels with, where the format's convention has one.
         notes: what was noticed and is worth telling the user, one sentence each.
+        name: what people call it, where its folder's name is not that.
     """
 
     path: Path
@@ -60,3 +61,4 @@ class Capture:
     partition: dict[str, tuple[int, ...]] | None = None
     background: tuple[float, float, float] | None = None
     notes: tuple[str, ...] = field(default=())
+    name: str | None = None

@@ -36,6 +36,7 @@ def open_scene(
     masks: MaskUse = "object",
     background: Colour | None = None,
     memory: int | None = None,
+    measure: bool = True,
 ) -> Scene:
     """Open posed photographs of any known format.
 
@@ -53,6 +54,8 @@ def open_scene(
         masks: see :class:`~novelview.data.images.FileImages`.
         background: colour of what masks and transparency leave out; None: the format's, else white.
         memory: bytes of decoded images kept in memory; None: an eighth of the memory there is.
+        measure: find the depth range in the photographs where nothing else tells, which takes seconds; False guesses
+            it from the cameras.
 
     Raises:
         DataError: the capture cannot be read, or an image is missing or does not fit its camera.
@@ -64,12 +67,14 @@ def open_scene(
     rule = split or default_rule(capture.partition, len(capture.names))
     parts = make_split(rule, capture.names, capture.partition)
     train = reading.views[[capture.names.index(name) for name in parts.train]]
-    extent = find_extent(train, points=capture.points, near_far=stated, object=reading.object)
+    extent = find_extent(
+        train, points=capture.points, near_far=stated, object=reading.object, measure=measure
+    )
     nearest, farthest = _ordered(near or extent.near, far or extent.far)
     extent = replace(extent, near=nearest, far=farthest)
     cameras = reading.views.cameras
     frame = scene_frame(cameras, extent) if normalise else Similarity.identity()
-    moved = replace(cameras, camera_to_world=frame.poses(cameras.camera_to_world))
+    moved = cameras.moved(frame)
     bounds = scene_bounds(
         moved, extent, frame, box=capture.box, background=reading.background, object=reading.object
     )
@@ -188,12 +193,12 @@ def _scene(
     cameras = reading.views.cameras
     views = replace(
         reading.views,
-        cameras=replace(cameras, camera_to_world=frame.poses(cameras.camera_to_world)),
+        cameras=cameras.moved(frame),
         source=reading.images.with_depth_unit(frame.scale),
     )
     position = {name: i for i, name in enumerate(views.names)}
     return Scene(
-        name=_name(reading.capture.path.resolve()),
+        name=reading.capture.name or _name(reading.capture.path.resolve()),
         train=views[[position[name] for name in parts.train]],
         test=views[[position[name] for name in parts.test]],
         bounds=bounds,

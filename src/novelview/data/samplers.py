@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +25,13 @@ TURN_SHARE = 8  # of one part in this many.
 
 
 class Sampler(ABC):
-    """An endless, stateless sequence of batches."""
+    """An endless, stateless sequence of batches.
+
+    Attributes:
+        concurrent: whether another thread than the one that made it may call it, one at a time.
+    """
+
+    concurrent: ClassVar[bool] = False
 
     @abstractmethod
     def batch(self, step: int, index: int = 0, count: int = 1) -> Batch:
@@ -52,6 +59,8 @@ class RaySampler(Sampler):
         ConfigError: no view, or no ray to draw.
         DataError: an image cannot be read, or a lens model gives no ray for any pixel.
     """
+
+    concurrent = True
 
     def __init__(
         self,

@@ -32,6 +32,8 @@ class SampleSampler(Sampler):
         weights: how often each source's turn comes, in parts of the others'; None: equally often.
     """
 
+    concurrent = True
+
     def __init__(
         self, sources: Sequence[Source], batch: int, seed: int = 0, weights: Sequence[float] | None = None
     ) -> None:
@@ -129,12 +131,15 @@ class SceneSamples:
         bounds: of the scene.
         sources: number of views to look at; fewer where there are not so many.
         seed: of the draws.
+        targets: number of views to predict; those after the first are drawn, as the sources are and never the same,
+            from the views that show what it sees; fewer where the sources leave none.
     """
 
     views: Views
     bounds: Bounds
     sources: int = 8
     seed: int = 0
+    targets: int = 1
     _found: dict[int, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def item(self, index: int) -> Sample:
@@ -142,16 +147,16 @@ class SceneSamples:
         generator = generator_for(self.seed, "samples", index)
         target = int(torch.randint(len(self.views), (), generator=generator))
         best = self._neighbours(target)
-        drawn = torch.randperm(len(best), generator=generator)[: self.sources].tolist()
-        return Sample(self.views[[best[i] for i in drawn]], self.views[target], self.bounds)
+        drawn = [best[i] for i in torch.randperm(len(best), generator=generator).tolist()]
+        others = drawn[self.sources : self.sources + self.targets - 1]
+        return Sample(self.views[drawn[: self.sources]], self.views[[target, *others]], self.bounds)
 
     def _neighbours(self, target: int) -> list[int]:
         """The views that show best what one of them sees, itself left out; found once."""
         if target not in self._found:
             others = [i for i in range(len(self.views)) if i != target]
             cameras, bounds = self.views.cameras.undistorted(), self.bounds
-            best = select_views(
-                cameras[target], cameras[others], bounds.near, bounds.far, SPARE * self.sources
-            )
+            drawn = self.sources + self.targets - 1
+            best = select_views(cameras[target], cameras[others], bounds.near, bounds.far, SPARE * drawn)
             self._found[target] = [others[i] for i in best.indices]
         return self._found[target]

@@ -119,6 +119,31 @@ def write_colmap(root: Path, poses: np.ndarray, kind: str = ".txt") -> Path:
     return root
 
 
+def write_lvsm(root: Path, poses: np.ndarray, change: Change = lambda data: None) -> Path:
+    """A folder with images/0.png … and scene.json; ``change`` may edit the JSON before it is written."""
+    frames: list[dict[str, Any]] = []
+    for i, pose in enumerate(poses):
+        write_image(root / "images" / f"{i}.png")
+        frame = {"image_path": f"images/{i}.png", "fxfycxcy": [FOCAL, FOCAL + 1, 4.25, 2.5]}
+        frames.append({**frame, "w2c": np.linalg.inv(pose @ OPENCV).tolist()})
+    data = {"scene_name": "toy", "frames": frames}
+    change(data)
+    (root / "scene.json").write_text(json.dumps(data))
+    return root
+
+
+def write_re10k(root: Path, poses: np.ndarray) -> Path:
+    """A folder with toy.txt and the frames toy/1000000.png …."""
+    lines = ["https://www.youtube.com/watch?v=toy"]
+    for i, pose in enumerate(poses):
+        time = 1_000_000 + 33_333 * i
+        write_image(root / "toy" / f"{time}.png")
+        row = [FOCAL / WIDTH, (FOCAL + 1) / HEIGHT, 0.5, 0.5, 0, 0, *np.linalg.inv(pose @ OPENCV)[:3].ravel()]
+        lines.append(" ".join(map(str, [time, *row])))
+    (root / "toy.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
 def quaternion(rotation: np.ndarray) -> np.ndarray:
     """(w, x, y, z) of a rotation: the eigenvector of the attitude matrix, a different way than the reader's."""
     r = rotation
@@ -136,6 +161,16 @@ def quaternion(rotation: np.ndarray) -> np.ndarray:
 @pytest.fixture
 def transforms(tmp_path: Path, poses: np.ndarray) -> Callable[[Change], Path]:
     return lambda change=lambda data: None: write_transforms(tmp_path, poses, change)
+
+
+@pytest.fixture
+def lvsm(tmp_path: Path, poses: np.ndarray) -> Callable[[Change], Path]:
+    return lambda change=lambda data: None: write_lvsm(tmp_path, poses, change)
+
+
+@pytest.fixture
+def re10k(tmp_path: Path, poses: np.ndarray) -> Path:
+    return write_re10k(tmp_path, poses)
 
 
 @pytest.fixture
@@ -162,6 +197,8 @@ def every_format(tmp_path_factory: pytest.TempPathFactory, poses: np.ndarray) ->
         "llff": lambda root: write_llff(root, poses),
         "colmap text": lambda root: write_colmap(root, poses, ".txt"),
         "colmap binary": lambda root: write_colmap(root, poses, ".bin"),
+        "lvsm-json": lambda root: write_lvsm(root, poses),
+        "re10k": lambda root: write_re10k(root, poses),
     }
     captures = {}
     for name, write in writers.items():

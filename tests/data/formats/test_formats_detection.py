@@ -42,6 +42,8 @@ def test_the_defining_file_stands_for_its_folder(every_format: Files, tmp_path: 
         "llff": "poses_bounds.npy",
         "colmap text": "sparse/0/cameras.txt",
         "colmap binary": "sparse/0/images.bin",
+        "lvsm-json": "scene.json",
+        "re10k": "toy.txt",
     }
     for name, file in defining.items():
         root = unpack(every_format[name], tmp_path / name)

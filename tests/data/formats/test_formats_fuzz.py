@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from novelview.data.formats import read_capture
 from novelview.errors import NovelviewError
 
-FORMATS = ["transforms", "blender", "llff", "colmap text", "colmap binary"]
+FORMATS = ["transforms", "blender", "llff", "colmap text", "colmap binary", "lvsm-json", "re10k"]
 SETTINGS = settings(
     max_examples=60,
     deadline=None,
@@ -117,7 +117,7 @@ def test_spoiled_bytes(every_format: dict[str, Files], name: str) -> None:
     run()
 
 
-@pytest.mark.parametrize("name", ["transforms", "blender"])
+@pytest.mark.parametrize("name", ["transforms", "blender", "lvsm-json"])
 def test_spoiled_json(every_format: dict[str, Files], name: str) -> None:
     @settings(SETTINGS, max_examples=150)
     @given(spoiled_json(every_format[name]))

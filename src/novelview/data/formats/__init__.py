@@ -11,7 +11,9 @@ from novelview.data.capture import Capture
 from novelview.data.formats.blender import BlenderReader
 from novelview.data.formats.colmap import ColmapReader
 from novelview.data.formats.llff import LlffReader, llff_normalise, most_central_view
+from novelview.data.formats.lvsm_json import LvsmReader
 from novelview.data.formats.paths import listed, photographs
+from novelview.data.formats.re10k import Re10kReader
 from novelview.data.formats.reader import Reader
 from novelview.data.formats.transforms import TransformsReader
 from novelview.errors import ConfigError, DataError
@@ -19,8 +21,16 @@ from novelview.errors import ConfigError, DataError
 __all__ = ["READERS", "llff_normalise", "most_central_view", "read_capture"]
 
 # Where several match, the first is taken: Blender's files carry their own split, transforms.json can carry masks
-# and depth, COLMAP's model has the lens that LLFF leaves out.
-READERS: tuple[Reader, ...] = (BlenderReader(), TransformsReader(), ColmapReader(), LlffReader())
+# and depth, COLMAP's model has the lens that LLFF leaves out. Any JSON file may be a transforms.json of another name, so
+# LVSM's come before it.
+READERS: tuple[Reader, ...] = (
+    BlenderReader(),
+    LvsmReader(),
+    TransformsReader(),
+    ColmapReader(),
+    LlffReader(),
+    Re10kReader(),
+)
 
 
 def read_capture(path: Path | str, format: str | None = None) -> Capture:
@@ -59,7 +69,7 @@ def _choose(path: Path, format: str | None) -> tuple[Reader, tuple[str, ...]]:
     if not matching:
         raise _unknown(path)
     first, *others = matching
-    if not others:
+    if not others or path.is_file():
         return first, ()
     names = " and ".join(reader.name for reader in others)
     note = f"Read as {first.name}; the folder could also be read as {names}: ask with the format option."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,7 +25,8 @@ class Reader(ABC):
 
     @abstractmethod
     def detect(self, path: Path) -> bool:
-        """Whether the folder or file ``path`` looks like this format; judged by names, nothing is parsed."""
+        """Whether the folder or file ``path`` looks like this format; judged by names, and where many formats
+        share one, by how a file begins."""
 
     @abstractmethod
     def read(self, path: Path) -> Capture:
@@ -33,3 +35,32 @@ class Reader(ABC):
         Raises:
             DataError: a file is missing, malformed or contradicts another.
         """
+
+
+_BEGINNING = 4096
+
+
+def only_one(path: Path, suffix: str, fits: Callable[[Path, bytes], bool]) -> Path | None:
+    """The file ``path``, or the only such file directly in the folder ``path``; None where there is none, or several.
+
+    Args:
+        path: what the user named.
+        suffix: of such files, lower case.
+        fits: whether a file is one, judged by its first 4096 bytes.
+    """
+    candidates = sorted(path.iterdir()) if path.is_dir() else [path]
+    found = None
+    for file in candidates:
+        if file.suffix.lower() == suffix and file.is_file() and fits(file, _beginning(file)):
+            if found is not None:
+                return None
+            found = file
+    return found
+
+
+def _beginning(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(_BEGINNING)
+    except OSError:  # Not ours to report: another reader may need no such file.
+        return b""
