@@ -25,6 +25,7 @@ from torch import Tensor
 from novelview.data.procedural import make_scene
 from novelview.data.samplers import Sampler
 from novelview.data.scene import Scene
+from novelview.errors import ConfigError
 from novelview.files import atomic_write_text
 from novelview.geometry.rays import Rays
 from novelview.methods.discovery import find
@@ -34,6 +35,7 @@ from novelview.random import Draws, generator_for
 from novelview.training import Rhythm, fit, train
 from novelview.training.checkpoint import latest_step, read_checkpoint
 from novelview.training.optim import build_optimizer, keep_state, learning_rate, set_learning_rate
+from novelview.training.sharding import check_method
 from novelview.types import RayBatch
 
 HEAD = """# Equality of trainings, and the engine's overhead
@@ -41,8 +43,8 @@ HEAD = """# Equality of trainings, and the engine's overhead
 Made by `benchmarks/training_equality.py` on {machine}. Each method trains its "tiny" preset
 with averaged weights for {steps} steps on one procedural scene. "Largest difference" is over all weights,
 averaged weights and optimiser states at the end, divided by the largest magnitude in the same tensor; 0 means
-the same bits. The second row of a method is the yardstick for the third: one process that sums the same slices. What
-differs there is the order of a sum, that is its rounding, which training then amplifies: the next rows tell
+the same bits. The second row of a method is the yardstick for two processes: one process that sums the same slices.
+What differs there is the order of a sum, that is its rounding, which training then amplifies: the last rows tell
 the largest difference of the weights after one step and after all, in two precisions.
 
 | method | compared with one straight training | largest difference | mean difference |
@@ -74,15 +76,16 @@ class Options:
     """Table to write."""
     child: Path | None = None
     """Only train into this folder; used by the benchmark itself."""
+    shards: bool = False
+    """With --child: keep the weights in shards."""
 
 
 def main(options: Options) -> None:
     """Write the tables."""
     scene = make_scene("object", 0, views=12, size=32)
     if options.child is not None:
-        _train(
-            find(options.methods[0]), scene, _recipe(find(options.methods[0]), options.steps), options.child
-        )
+        spec = find(options.methods[0])
+        _train(spec, scene, _recipe(spec, options.steps), options.child, options.shards)
         return
     machine = f"{os.cpu_count()} CPU cores, PyTorch {torch.__version__}, {torch.get_num_threads()} thread(s)"
     text = HEAD.format(machine=machine, steps=options.steps)
@@ -99,7 +102,7 @@ def _recipe(spec: MethodSpec, steps: int) -> Recipe:
     return replace(spec.presets["tiny"].recipe, steps=steps, ema=0.95)
 
 
-def _train(spec: MethodSpec, scene: Scene, recipe: Recipe, folder: Path) -> None:
+def _train(spec: MethodSpec, scene: Scene, recipe: Recipe, folder: Path, shards: bool = False) -> None:
     rhythm = Rhythm(save=10, log=10)
     fit(
         spec,
@@ -111,6 +114,7 @@ def _train(spec: MethodSpec, scene: Scene, recipe: Recipe, folder: Path) -> None
         device="cpu",
         rhythm=rhythm,
         quiet=True,
+        shards=shards,
     )
 
 
@@ -130,6 +134,10 @@ def _equality(name: str, scene: Scene, steps: int) -> list[str]:
             "batches cut in two slices": "sliced",
             "two processes (torchrun, gloo)": "shared",
         }
+        if _can_be_sharded(spec, scene):
+            command = [*_command(name, steps, root / "shards", launcher), "--shards"]
+            subprocess.run(command, check=True)
+            rows["two processes with shards (torchrun, gloo)"] = "shards"
         equal = [
             f"| {name} | {text} | {_difference(root / f, root / 'straight')} |" for text, f in rows.items()
         ]
@@ -139,6 +147,14 @@ def _equality(name: str, scene: Scene, steps: int) -> list[str]:
             found = _gap(sliced[done], whole[done])
             equal.append(f"| {name} | in two slices, {str(dtype)[6:]}, after step {done} | {found} |")
     return equal
+
+
+def _can_be_sharded(spec: MethodSpec, scene: Scene) -> bool:
+    try:
+        check_method(spec.build(spec.presets["tiny"].config, scene.bounds))
+    except ConfigError:
+        return False
+    return True
 
 
 def _command(name: str, steps: int, folder: Path, launcher: list[str]) -> list[str]:

@@ -38,6 +38,7 @@ def fit(
     resume: bool = False,
     steps: int | None = None,
     quiet: bool = False,
+    shards: bool = False,
     **config: Any,
 ) -> Method:
     """Train a method on a scene and return it, ready to render.
@@ -52,6 +53,7 @@ def fit(
         resume: continue the run in ``out`` from its last checkpoint.
         steps: overrides the recipe's number of steps.
         quiet: print nothing.
+        shards: keep weights and optimiser state in shards, one for each of several processes (torchrun).
         config: overrides of single fields of the method's configuration.
     """
     chosen = find(method).preset(preset)
@@ -70,6 +72,7 @@ def fit(
         seed=seed,
         resume=resume,
         quiet=quiet,
+        shards=shards,
     )
 
 

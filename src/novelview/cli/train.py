@@ -11,8 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from novelview.cli.options import Positional, SceneOptions, Unprefixed, parse
-from novelview.cli.runs import open_more_scenes, open_run_scene
+from novelview.cli.runs import open_lists, open_more_scenes, open_run_scene
 from novelview.data.scene import Scene
+from novelview.data.scene_list import is_scene_list
 from novelview.errors import ConfigError
 from novelview.evaluation.evaluate import evaluate
 from novelview.methods.discovery import discover, find
@@ -32,7 +33,8 @@ class _Common:
     """Name of a method: see `novelview methods`."""
     scene: Unprefixed[SceneOptions]
     more: tuple[Path, ...] = ()
-    """Further captures to learn from, read with the same options; feed-forward methods only."""
+    """Further captures to learn from, read with the same options; feed-forward methods only. Also text files that list
+    captures, one path per line, which are opened when they are needed and learnt from whole."""
     preset: str | None = None
     """Starting point for all options below: see `novelview methods`. Default: the first one there."""
     out: Path | None = None
@@ -43,6 +45,8 @@ class _Common:
     """Determines every random draw."""
     device: str | None = None
     """cpu or cuda. Default: cuda where there is one."""
+    shards: bool = False
+    """Under torchrun: each process keeps a part of the weights and of the optimiser's state instead of all."""
     resume: bool = False
     """Go on with the run in --out from its last checkpoint."""
     tensorboard: bool = False
@@ -61,6 +65,8 @@ class _Resume:
     """Where the capture is now, if it moved since."""
     device: str | None = None
     """cpu or cuda. Default: cuda where there is one."""
+    shards: bool = False
+    """Under torchrun: each process keeps a part of the weights and of the optimiser's state instead of all."""
     tensorboard: bool = False
     """Also write TensorBoard files into the run."""
     rhythm: Rhythm = field(default_factory=Rhythm)
@@ -84,7 +90,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _start(options: Any) -> int:
     scene = _scene_of(find(options.method), options.scene)
-    more = [replace(options.scene, data=path).open() for path in options.more]
+    named = [(replace(options.scene, data=path), is_scene_list(path)) for path in options.more]
+    more = [each.open() for each, listed in named if not listed]
     for each in (scene, *more):
         for note in each.notes:
             Console(stderr=True, highlight=False).print(f"note: {each.name}: {note}", markup=False)
@@ -93,6 +100,7 @@ def _start(options: Any) -> int:
         options.method,
         scene,
         more=more,
+        lists=[each.listed() for each, listed in named if listed],
         config=options.config,
         recipe=options.recipe,
         out=out,
@@ -100,6 +108,7 @@ def _start(options: Any) -> int:
         resume=options.resume,
         seed=options.seed,
         device=options.device,
+        shards=options.shards,
         rhythm=options.rhythm,
         evaluate=watch(scene),
         tensorboard=options.tensorboard,
@@ -121,12 +130,14 @@ def _go_on(options: _Resume) -> int:
         info.spec,
         scene,
         more=open_more_scenes(options.resume, info),
+        lists=open_lists(options.resume, info),
         config=info.config,
         recipe=info.recipe,
         out=options.resume,
         resume=True,
         seed=info.seed,
         device=options.device,
+        shards=options.shards,
         rhythm=options.rhythm,
         evaluate=watch(scene),
         tensorboard=options.tensorboard,

@@ -105,6 +105,19 @@ class Method(nn.Module, ABC):
         """
         return False
 
+    def shards(self) -> list[nn.Module]:
+        """Modules whose weights are gathered one at a time where each process keeps a part of all weights.
+
+        For a transformer, its blocks. None may lie inside another. Each must be used by calling it, or by functions
+        that its attribute ``entrances`` names. Weights outside of them are whole during all of ``loss``, and only
+        there: ``advance`` must not look at any. Buffers are each process's own, so ``loss`` must not write what it
+        finds in its slice of a batch into them.
+
+        Raises:
+            ConfigError: the method cannot be trained so.
+        """
+        return []
+
     def structure(self) -> dict[str, Any]:
         """JSON facts, beyond the configuration, that fix the shapes of the parameters at this moment."""
         return {}

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from novelview.training.sharding import lay_like
+
 
 class WeightAverage:
     """Exponential moving average of all parameters that learn.
@@ -58,7 +60,7 @@ class WeightAverage:
         """Continue a saved average; names and shapes have been checked."""
         self.updates = updates
         for name, value in self.tensors.items():
-            value.copy_(tensors[name])
+            value.copy_(lay_like(tensors[name], value))
 
     def _swap(self, method: nn.Module) -> None:
         for name, parameter in method.named_parameters():

@@ -84,8 +84,8 @@ def make_accelerator(device: str | None = None) -> Accelerator:
     if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
         raise ConfigError(
             f"Training under {accelerator.distributed_type.value} is not supported",
-            why="weights are kept whole on every process (data parallelism)",
-            cure="start with torchrun, or turn it off in accelerate's configuration",
+            why="novelview distributes the work itself",
+            cure="turn it off in accelerate's configuration, or start with torchrun; give --shards to shard the weights",
         )
     return accelerator
 
@@ -111,6 +111,7 @@ def train(
     evaluate: Evaluate | None = None,
     quiet: bool = False,
     tensorboard: bool = False,
+    shards: bool = False,
 ) -> Method:
     """Optimise ``method`` in place and return it, ready to render, with averaged weights if there are any.
 
@@ -126,9 +127,11 @@ def train(
         evaluate: called on the main process with the method in evaluation mode under averaged weights.
         quiet: print nothing.
         tensorboard: also write TensorBoard files.
+        shards: keep weights, gradients and the optimiser's state in shards, one for each of several processes. The
+            method must be the same on all of them; a whole copy of it is returned, and ``method`` stays in shards.
 
     Raises:
-        ConfigError: the recipe cannot be followed here.
+        ConfigError: the recipe cannot be followed here, or the weights cannot be sharded.
         CheckpointError: the checkpoint does not fit the method.
         Interrupted: SIGINT or SIGTERM came; all is saved. Only with a ``run``.
         OutputError: something cannot be written; the previous checkpoint is whole.
@@ -140,8 +143,7 @@ def train(
             f"float16 does not train on {accelerator.device.type}",
             cure="use bfloat16 or float32, or a CUDA device",
         )
-    method.to(accelerator.device).train()
-    learner, start, seconds = _begin(method, sampler, recipe, run, seed, accelerator)
+    learner, start, seconds = _begin(method, sampler, recipe, run, seed, accelerator, shards)
     main, meter = accelerator.is_main_process, Meter()
     with (
         Log(run if main else None, recipe.steps, start, quiet or not main, tensorboard and main) as log,
@@ -151,8 +153,7 @@ def train(
             log.say(f"continuing after step {start} of {recipe.steps}")
         for step in range(start, recipe.steps):
             began, done = time.perf_counter(), step + 1
-            if method.advance(step, recipe.steps):
-                learner.grown()
+            learner.advance(step)
             scalars = learner.update(step)
             lap = time.perf_counter() - began
             seconds += lap
@@ -162,29 +163,35 @@ def train(
                 _record(log, done, meter, learner, recipe, accelerator)
             stop = _signal(signals, accelerator)
             if run and (stop or _due(done, rhythm.save, recipe)):
+                checkpoint = learner.checkpoint(done, seconds)
                 if main:
-                    save_checkpoint(run, learner.checkpoint(done, seconds), rhythm.keep)
+                    save_checkpoint(run, checkpoint, rhythm.keep)
                 accelerator.wait_for_everyone()
             if run and stop and done < recipe.steps:
                 raise Interrupted(stop, done, recipe.steps, run)
             if evaluate is not None and _due(done, rhythm.evaluate, recipe):
-                if main:
-                    log.record_evaluation(done, _evaluation(evaluate, learner, done))
+                with learner.rendering() as shown:
+                    if main:
+                        log.record_evaluation(done, evaluate(shown, done))
                 accelerator.wait_for_everyone()
-    if learner.average is not None:
-        learner.average.apply(method)
-    return method.eval()
+    return learner.finish()
 
 
 def _begin(
-    method: Method, sampler: Sampler, recipe: Recipe, run: Path | None, seed: int, accelerator: Accelerator
+    method: Method,
+    sampler: Sampler,
+    recipe: Recipe,
+    run: Path | None,
+    seed: int,
+    accelerator: Accelerator,
+    shards: bool,
 ) -> tuple[Learner, int, float]:
     """The learner, the steps done and the seconds they took: those of the run's checkpoint, if any."""
     if run is None or latest_step(run) is None:
-        return Learner(method, sampler, recipe, accelerator, seed), 0, 0.0
+        return Learner(method, sampler, recipe, accelerator, seed, shards), 0, 0.0
     checkpoint = read_checkpoint(run)
     load_weights(method, checkpoint, averaged=False, where=run)
-    learner = Learner(method, sampler, recipe, accelerator, seed)
+    learner = Learner(method, sampler, recipe, accelerator, seed, shards)
     learner.load(checkpoint)
     return learner, checkpoint.progress.step, checkpoint.progress.seconds
 
@@ -219,11 +226,3 @@ def _record(
     shown += [f"lr {values['learning_rate']:.2e}", f"{values['per_second']:,.0f} {learner.unit}/s"]
     shown += [f"skipped {learner.skipped}"] if learner.skipped else []
     log.record(done, values, "  ".join(shown))
-
-
-def _evaluation(evaluate: Evaluate, learner: Learner, done: int) -> dict[str, float]:
-    method = learner.method.eval()
-    with learner.average.applied(method) if learner.average is not None else nullcontext():
-        values = evaluate(method, done)
-    method.train()
-    return values

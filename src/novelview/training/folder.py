@@ -18,6 +18,7 @@ import torch
 
 from novelview.config import from_json, to_json
 from novelview.data.scene import Scene
+from novelview.data.scene_list import SceneList
 from novelview.errors import CheckpointError, ConfigError, OutputError
 from novelview.files import atomic_folder, atomic_write_json
 from novelview.geometry.rigid import Similarity
@@ -50,6 +51,21 @@ class SceneRecord:
 
 
 @dataclass(frozen=True)
+class ListRecord:
+    """What a run remembers of a list of scenes.
+
+    Attributes:
+        path: of the list.
+        count: how many scenes it named.
+        options: how they are read.
+    """
+
+    path: str
+    count: int
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Split:
     """Names of the views a method has learnt from, and of those it has never seen."""
 
@@ -65,6 +81,7 @@ class _RunFile:
     seed: int
     scene: SceneRecord
     more: tuple[SceneRecord, ...] = ()
+    lists: tuple[ListRecord, ...] = ()
     start: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
@@ -83,6 +100,7 @@ class RunInfo:
         split: which views were for training, which held out.
         more: further scenes it was trained on.
         start: how the weights came about that it began with; empty where they were new.
+        lists: lists of still more scenes.
     """
 
     spec: MethodSpec
@@ -93,6 +111,7 @@ class RunInfo:
     split: Split
     more: tuple[SceneRecord, ...] = ()
     start: str = ""
+    lists: tuple[ListRecord, ...] = ()
 
     @property
     def bounds(self) -> Bounds:
@@ -121,10 +140,12 @@ def describe(
     seed: int,
     more: Sequence[Scene] = (),
     start: str = "",
+    lists: Sequence[SceneList] = (),
 ) -> RunInfo:
     """What a run of ``spec`` on ``scene``, and perhaps more, would say about itself."""
     split, others = Split(scene.train.names, scene.test.names), tuple(_record(each) for each in more)
-    return RunInfo(spec, config, recipe, seed, _record(scene), split, others, start)
+    listed = tuple(ListRecord(str(each.path.resolve()), len(each), to_json(each.options)) for each in lists)
+    return RunInfo(spec, config, recipe, seed, _record(scene), split, others, start, listed)
 
 
 def _record(scene: Scene) -> SceneRecord:
@@ -150,6 +171,7 @@ def create_run(folder: Path, info: RunInfo) -> None:
         seed=info.seed,
         scene=info.scene,
         more=info.more,
+        lists=info.lists,
         start=info.start,
         versions=_versions(),
     )
@@ -181,7 +203,9 @@ def open_run(folder: Path) -> RunInfo:
     spec = find(file.method)
     try:
         config: Any = from_json(spec.config, file.config, where=folder / "run.json")
-        info = RunInfo(spec, config, file.recipe, file.seed, file.scene, split, file.more, file.start)
+        info = RunInfo(
+            spec, config, file.recipe, file.seed, file.scene, split, file.more, file.start, file.lists
+        )
         _ = info.bounds, info.to_input
     except ConfigError as error:
         raise CheckpointError(error.what, where=error.where, why=error.why, cure=error.cure) from error
@@ -217,6 +241,7 @@ def _comparable(info: RunInfo) -> dict[str, Any]:
         "seed": info.seed,
         "scene": {"origin": origin, **to_json(info.split)},
         "more": others,
+        "lists": [{"count": each.count, "options": each.options} for each in info.lists],
     }
 
 

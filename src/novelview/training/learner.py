@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from novelview.data.samplers import Sampler
@@ -17,6 +16,7 @@ from novelview.methods.recipe import Recipe
 from novelview.random import Draws, generator_for
 from novelview.training.average import WeightAverage
 from novelview.training.checkpoint import Checkpoint, Progress, check_tensors
+from novelview.training.layout import Layout, Replicas, Shards
 from novelview.training.optim import (
     build_optimizer,
     gradient_norm,
@@ -27,6 +27,7 @@ from novelview.training.optim import (
     parameters_of,
     set_learning_rate,
 )
+from novelview.training.sharding import gather, whole
 from novelview.types import Batch, RayBatch
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -37,31 +38,42 @@ class Learner:
     """A method and everything that changes with it while it learns.
 
     Args:
-        method: on the accelerator's device already.
+        method: moved to the accelerator's device; with shards, of no use afterwards.
         sampler: gives the batches.
         recipe: checked already.
         accelerator: knows the processes.
         seed: of all random draws.
+        shards: keep the weights in shards; ``ConfigError`` where that is impossible.
 
     Attributes:
+        method: what learns.
         unit: what a batch is counted in, "rays" or "samples".
         skipped: number of steps whose gradient was refused so far.
         average: running average of the weights, where the recipe asks for one.
     """
 
     def __init__(
-        self, method: Method, sampler: Sampler, recipe: Recipe, accelerator: Accelerator, seed: int
+        self,
+        method: Method,
+        sampler: Sampler,
+        recipe: Recipe,
+        accelerator: Accelerator,
+        seed: int,
+        shards: bool = False,
     ) -> None:
-        self.method, self.skipped, self.unit = method, 0, "samples"
+        self._layout: Layout = (Shards if shards else Replicas)(method, accelerator)
+        self.method, self.skipped, self.unit = self._layout.method, 0, "samples"
         self._sampler, self._recipe, self._accelerator, self._seed = sampler, recipe, accelerator, seed
         self._scaler = torch.amp.GradScaler(accelerator.device.type, enabled=recipe.precision == "float16")
         self._refused_in_a_row = 0
         self._wrap()
-        self._optimizer = build_optimizer(method.parameter_groups(), recipe)
-        self.average = WeightAverage(method, recipe.ema) if recipe.ema is not None else None
+        self._optimizer = build_optimizer(self.method.parameter_groups(), recipe)
+        self.average = WeightAverage(self.method, recipe.ema) if recipe.ema is not None else None
 
-    def grown(self) -> None:
-        """Go on with the method's new parameters; unchanged ones keep their optimiser state."""
+    def advance(self, step: int) -> None:
+        """Let the method grow before ``step``; parameters that it does not replace keep their optimiser state."""
+        if not self._layout.advance(step, self._recipe.steps):
+            return
         previous = self._optimizer
         del self._module
         self._accelerator.free_memory()
@@ -77,7 +89,7 @@ class Learner:
         if self._scaler.is_enabled():
             self._scaler.unscale_(self._optimizer)
         parameters = parameters_of(self._optimizer)
-        norm = gradient_norm(parameters)
+        norm = whole(gradient_norm(parameters))
         if self._acceptable(norm.item(), step):
             if self._recipe.clip_norm is not None:
                 torch.nn.utils.clip_grads_with_norm_(parameters, self._recipe.clip_norm, norm)
@@ -90,7 +102,8 @@ class Learner:
         return {**scalars, "gradient_norm": norm}
 
     def checkpoint(self, step: int, seconds: float) -> Checkpoint:
-        """The present state, not copied."""
+        """The present state on the main process, not copied where it is whole; all processes must call this."""
+        main = self._accelerator.is_main_process
         progress = Progress(
             step=step,
             structure=self.method.structure(),
@@ -101,9 +114,9 @@ class Learner:
         )
         return Checkpoint(
             progress=progress,
-            model=self.method.state_dict(),
-            optimizer=optimizer_tensors(self._optimizer, self.method),
-            average=self.average.tensors if self.average is not None else None,
+            model=gather(self.method.state_dict(), main),
+            optimizer=gather(optimizer_tensors(self._optimizer, self.method), main),
+            average=gather(self.average.tensors, main) if self.average is not None else None,
         )
 
     def load(self, checkpoint: Checkpoint) -> None:
@@ -116,10 +129,16 @@ class Learner:
             check_tensors(checkpoint.average or {}, self.average.tensors, "average.safetensors")
             self.average.load(checkpoint.average or {}, checkpoint.progress.updates)
 
+    def rendering(self) -> AbstractContextManager[Method]:
+        """Context with the method in evaluation mode under averaged weights: all processes enter, the main renders."""
+        return self._layout.rendering(self.average)
+
+    def finish(self) -> Method:
+        """The method, or with shards a whole copy, ready to render, with averaged weights if there are any."""
+        return self._layout.finish(self.average)
+
     def _wrap(self) -> None:
-        autocast, idle = _DTYPES[self._recipe.precision], self.method.idle_parameters
-        self._accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=idle)
-        self._module = self._accelerator.prepare_model(_LossModule(self.method, autocast))
+        self._module = self._layout.wrap(_LossModule(self.method, _DTYPES[self._recipe.precision]))
 
     def _backward(self, step: int) -> dict[str, Tensor]:
         """Gradients of the mean loss over all slices; the last backward pass averages over processes."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from novelview.errors import CheckpointError, ConfigError
 from novelview.methods.recipe import Recipe
+from novelview.training.sharding import lay_like
 
 # One kernel per parameter instead of a dozen; several times faster than the plain loop, also on a CPU.
 _FUSED_DEVICES = ("cpu", "cuda")
@@ -134,9 +135,9 @@ def load_optimizer_tensors(
     Raises:
         CheckpointError: a tensor belongs to no parameter, or has another shape than its parameter.
     """
-    names = {parameter: name for name, parameter in method.named_parameters()}
+    parameters = dict(method.named_parameters())
+    names = {parameter: name for name, parameter in parameters.items()}
     positions = {names[parameter]: i for i, parameter in enumerate(parameters_of(optimizer))}
-    shapes = {name: parameter.shape for parameter, name in names.items()}
     states: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         name, _, entry = key.rpartition(".")
@@ -144,8 +145,8 @@ def load_optimizer_tensors(
             raise CheckpointError(
                 "The optimiser's state does not fit", why=f"no parameter is called {name!r}"
             )
-        if value.dim() > 0 and value.shape != shapes[name]:
-            why = f"{key} has shape {tuple(value.shape)}, its parameter {tuple(shapes[name])}"
+        if value.dim() > 0 and value.shape != parameters[name].shape:
+            why = f"{key} has shape {tuple(value.shape)}, its parameter {tuple(parameters[name].shape)}"
             raise CheckpointError("The optimiser's state does not fit", why=why)
-        states.setdefault(positions[name], {})[entry] = value
+        states.setdefault(positions[name], {})[entry] = lay_like(value, parameters[name])
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
 from novelview.data.scene import Scene
+from novelview.data.scene_list import ManyScenes, SceneList
 from novelview.errors import CheckpointError, ConfigError, MethodError
 from novelview.methods.discovery import discover, find
 from novelview.methods.method import Method, MethodSpec
@@ -25,6 +27,7 @@ from novelview.training.checkpoint import (
 from novelview.training.engine import DEFAULT_RHYTHM, Evaluate, Rhythm, make_accelerator, train
 from novelview.training.folder import RunInfo, check_same, create_run, describe, open_run
 from novelview.training.optim import check_recipe
+from novelview.training.sharding import check_method, check_processes
 
 
 def fit(
@@ -32,6 +35,7 @@ def fit(
     scene: Scene,
     *,
     more: Sequence[Scene] = (),
+    lists: Sequence[SceneList] = (),
     preset: str | None = None,
     config: Any = None,
     recipe: Recipe | None = None,
@@ -44,6 +48,7 @@ def fit(
     evaluate: Evaluate | None = None,
     quiet: bool = False,
     tensorboard: bool = False,
+    shards: bool = False,
 ) -> Method:
     """Train a method on a scene and return it, ready to render.
 
@@ -51,6 +56,7 @@ def fit(
         method: name or specification.
         scene: its training views are learnt from, its test views never touched.
         more: further scenes to learn from; feed-forward methods only.
+        lists: lists of still more, which are opened when a step needs them; those that are unusable are passed over.
         preset: configuration and recipe to start from; None: the method's first.
         config: configuration instead of the preset's.
         recipe: recipe instead of the preset's.
@@ -63,6 +69,7 @@ def fit(
         evaluate: called with the method and the number of steps done; its figures are logged.
         quiet: print nothing.
         tensorboard: also write TensorBoard files into the run.
+        shards: keep weights and optimiser state in shards, one for each of several processes.
 
     Raises:
         MethodError: unknown method, or the scene lacks what the method needs.
@@ -74,13 +81,16 @@ def fit(
     spec = find(method) if isinstance(method, str) else method
     chosen = spec.preset(preset)
     config, recipe = config or chosen.config, recipe or chosen.recipe
-    check_scenes(spec, [scene, *more])
+    check_scenes(spec, [scene, *more], lists)
     accelerator = make_accelerator(device)
     check_recipe(recipe, accelerator.num_processes)
     first = None if start is None else _weights_of(spec, start)
-    info = describe(spec, config, recipe, scene, seed, more, "" if first is None else first.story)
+    info = describe(spec, config, recipe, scene, seed, more, "" if first is None else first.story, lists)
+    # What cannot be done is refused before anything is written.
+    if shards:
+        check_processes(accelerator)
+        check_method(info.build())
     if first is not None:
-        # Weights that do not fit are refused before anything is written.
         load_weights(info.build(), first.checkpoint, averaged=True, where=first.where)
     folder = Path(out) if out is not None else None
     if resume and folder is None:
@@ -90,11 +100,12 @@ def fit(
     if folder is not None:
         info = _prepare_folder(folder, info, resume, accelerator)
     built = info.build()
+    scenes = ManyScenes([scene, *more], lists, partial(check_scene, spec)) if lists else [scene, *more]
     if first is not None:
         _begin_with(built, first, folder, recipe, accelerator)
     return train(
         built,
-        spec.sampler([scene, *more], config, recipe, seed),
+        spec.sampler(scenes, config, recipe, seed),
         recipe,
         folder,
         seed=seed,
@@ -103,6 +114,7 @@ def fit(
         evaluate=evaluate,
         quiet=quiet,
         tensorboard=tensorboard,
+        shards=shards,
     )
 
 
@@ -144,12 +156,16 @@ def located(source: str | Path) -> Path:
     return spec.weights
 
 
-def check_scenes(spec: MethodSpec, scenes: Sequence[Scene]) -> None:
-    """Raise :class:`MethodError` when the method cannot learn from so many scenes, or one lacks what it needs."""
-    if len(scenes) > 1 and spec.traits.regime == "per-scene":
+def check_scenes(spec: MethodSpec, scenes: Sequence[Scene], lists: Sequence[SceneList] = ()) -> None:
+    """Raise :class:`MethodError` when the method cannot learn from so many scenes, or one lacks what it needs.
+
+    Listed scenes are counted, not opened.
+    """
+    count = len(scenes) + sum(map(len, lists))
+    if count > 1 and spec.traits.regime == "per-scene":
         raise MethodError(
             f"{spec.title} learns one scene at a time",
-            why=f"{len(scenes)} are named",
+            why=f"{count} are named",
             cure="name one capture",
         )
     for scene in scenes:

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from novelview.cameras.cameras import Cameras
+from novelview.errors import ConfigError
 from novelview.geometry.rays import Rays
 from novelview.methods.grid.config import GridConfig
 from novelview.methods.grid.field import GridField, Shape
@@ -95,6 +96,13 @@ class Grid(Method):
         if grown or step % REFRESH_STEPS == 0:
             self.field.refresh()
         return grown
+
+    def shards(self) -> list[nn.Module]:
+        raise ConfigError(
+            "A grid's weights cannot be sharded",
+            why="it grows while it learns",
+            cure="train without --shards",
+        )
 
     def structure(self) -> dict[str, Any]:
         return {"stage": self.stage}

@@ -9,6 +9,10 @@ import torch
 from novelview.data.procedural import ProceduralStream, make_scene
 from novelview.data.samples import SampleSampler, SceneSamples, Source, halved
 from novelview.data.scene import Scene
+from novelview.data.scene_list import captured_samples
+from novelview.data.sequences import SequenceSamples
+from novelview.data.squares import squares
+from novelview.errors import DataError
 from novelview.methods.lvsm.checkpoint import load_official
 from novelview.methods.lvsm.config import PRESETS, LVSMConfig
 from novelview.methods.lvsm.losses import perceptual_loss
@@ -33,7 +37,33 @@ def sampler(scenes: Sequence[Scene], config: LVSMConfig, recipe: Recipe, seed: i
     def made(index: int) -> Sample:
         return (half if index < coarse else full).item(index)
 
-    return SampleSampler([made], recipe.batch, seed)
+    def of(scene: Scene) -> Source:
+        item = _captured(scene, config, recipe, seed)
+        return lambda index: halved(item(index)) if index < coarse else item(index)
+
+    captured, turns = captured_samples(scenes, of, seed)
+    share = config.procedural if captured else 1.0
+    weights = [share, *[(1 - share) / sum(turns) * turn for turn in turns]]
+    return SampleSampler([made, *captured], recipe.batch, seed, weights)
+
+
+def _captured(scene: Scene, config: LVSMConfig, recipe: Recipe, seed: int) -> Source:
+    """Samples of one capture at full size: of a video, or of photographs in no order."""
+    count = config.sources + config.targets
+    if len(scene.train) < count:
+        raise DataError(
+            "This capture is too small to learn from",
+            where=scene.name,
+            why=f"of its {len(scene.train)} training views, {config.sources} sources and {config.targets} targets are drawn",
+            cure="lower --config.sources or --config.targets, or hold out fewer views",
+        )
+    views = squares(scene.train, config.train_size, config.patch, config.square)
+    if not config.video:
+        return SceneSamples(views, scene.bounds, config.sources, seed, config.targets).item
+    gaps = config.shortest_gap, config.longest_gap
+    stretches = SequenceSamples(views, scene.bounds, config.sources, config.targets, *gaps, seed=seed)
+    grown = max(1, round(config.curriculum * recipe.steps) * recipe.batch)
+    return lambda index: stretches.item(index, min(1.0, index / grown))
 
 
 def _stream(config: LVSMConfig, seed: int, size: int) -> ProceduralStream:

@@ -90,7 +90,9 @@ class LVSM(Method):
         fewest = min(self.config.fewest_sources or most, most)
         # The same for all slices of a batch.
         count = fewest + int(float(draws.shared()) * (most - fewest + 1))
-        inputs, targets, wanted = examples(batch, count, self.config, self._device)
+        # Geometry stays exact, whatever the arithmetic of the training.
+        with torch.autocast(self._device.type, enabled=False):
+            inputs, targets, wanted = examples(batch, count, self.config, self._device)
         return training_loss(self.network(inputs, targets), wanted, self.config)
 
     @property

@@ -94,6 +94,8 @@ class Feedforward(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + feedforward(norm(x)) (LVSM, appendix)."""
 
+    entrances = ("keys_values",)
+
     def __init__(self, width: int, head_width: int) -> None:
         super().__init__()
         self.norm1 = norm(width)
