@@ -101,8 +101,8 @@ def _network(name: str, method: LVSM, recorded: dict[str, Tensor], settings: dic
     yield Row(name, "target_tokens", error(network.target_tokens(targets), recorded["target_tokens"]), 5e-6)
     activations: list[Tensor] = []
 
-    def keep(block: torch.nn.Module, arguments: tuple, output: Tensor) -> None:
-        activations.append(output[0])
+    def keep(block: torch.nn.Module, arguments: tuple, output: tuple) -> None:
+        activations.append(output[0][0])
 
     hooks = [block.register_forward_hook(keep) for block in network.blocks()]
     found = network(inputs, targets)

@@ -16,7 +16,7 @@ from novelview.data.scene import Scene
 from novelview.errors import ConfigError, DataError, MissingDependencyError
 from novelview.geometry.lenses import Lens
 from novelview.geometry.rigid import Similarity, look_at, random_rotations
-from novelview.methods.lvsm import METHOD, LVSM
+from novelview.methods.lvsm import LVSM, METHOD
 from novelview.methods.lvsm.config import LVSMConfig
 from novelview.methods.lvsm.frame import MARGIN, common_frame, mean_depth
 from novelview.methods.lvsm.photographs import Canvas, fitted_size, photographs

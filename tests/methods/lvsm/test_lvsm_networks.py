@@ -119,13 +119,13 @@ def uncached(net: Cached, known: Posed, asked: Posed) -> Tensor:
 
 
 def masked(attention: Attention, tokens: Tensor, places: Places | None, sees: Tensor) -> Tensor:
-    heads = rearrange(attention.to_qkv(tokens), "b n (k h c) -> k b h n c", k=3, c=attention.head_width)
+    heads = rearrange(attention.to_qkv(tokens), "b n (k a c) -> k b a n c", k=3, c=attention.head_width)
     query, key, value = attention.q_norm(heads[0]), attention.k_norm(heads[1]), heads[2]
     if places is not None:
         query, key, value = places.ask(query), places.show(key), places.show(value)
     found = F.scaled_dot_product_attention(query, key, value, attn_mask=sees)
     found = found if places is None else places.take(found)
-    return attention.fc(rearrange(found, "b h n c -> b n (h c)"))
+    return attention.fc(rearrange(found, "b a n c -> b n (a c)"))
 
 
 @torch.no_grad()

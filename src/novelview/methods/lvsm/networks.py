@@ -134,7 +134,7 @@ class DecoderOnly(OneStack[tuple[Tokens, Places | None]]):
         tokens = torch.cat([repeat(known, "b n d -> (b t) n d", t=targets.count), asking], dim=1)
         tokens = self.transformer_input_layernorm(tokens)
         for block in self.blocks():
-            tokens = self.run(block, tokens, places)
+            tokens, _ = self.run(block, tokens, places)
         return self.images(tokens[:, -asking.shape[1] :], targets)
 
 
@@ -154,7 +154,7 @@ class EncoderDecoder(Network[Tokens]):
         latents = self.n_light_field_latent.to(known.dtype).expand(len(known), -1, -1)
         tokens = torch.cat([latents, known], dim=1)
         for block in self.transformer_encoder:
-            tokens = self.run(block, tokens)
+            tokens, _ = self.run(block, tokens)
         return tokens[:, : self.config.latents]
 
     def decode(self, scene: Float[Tensor, "b m d"], targets: Posed) -> Float[Tensor, "b t 3 h w"]:
@@ -162,7 +162,7 @@ class EncoderDecoder(Network[Tokens]):
         latents = repeat(scene, "b m d -> (b t) m d", t=targets.count)
         tokens = self.transformer_input_layernorm_decoder(torch.cat([asking, latents], dim=1))
         for block in self.transformer_decoder:
-            tokens = self.run(block, tokens)
+            tokens, _ = self.run(block, tokens)
         return self.images(tokens[:, : asking.shape[1]], targets)
 
     def blocks(self) -> list[Block]:
@@ -178,12 +178,13 @@ class Cached(OneStack[list[KeysValues]]):
 
     def encode(self, inputs: Posed) -> list[KeysValues]:
         tokens, places = self.transformer_input_layernorm(self.input_tokens(inputs)), self.places(inputs)
-        kept = []
-        for i, block in enumerate(self.blocks()):
+        kept, full = [], min(self.config.encoder_layers, self.config.layers - 1)
+        for block in self.blocks()[:full]:
+            tokens, shown = self.run(block, tokens, places)
+            kept.append(shown)
+        # Nobody would see the tokens that come out of the last block.
+        for block in self.blocks()[full:]:
             kept.append(self.run(block.keys_values, tokens, places))
-            # The last tokens would be seen by nobody.
-            if i < min(self.config.encoder_layers, self.config.layers - 1):
-                tokens = self.run(block, tokens, places)
         return kept
 
     def decode(self, scene: list[KeysValues], targets: Posed) -> Float[Tensor, "b t 3 h w"]:
@@ -191,8 +192,8 @@ class Cached(OneStack[list[KeysValues]]):
         tokens = self.transformer_input_layernorm(tokens)
         count, own = targets.count, None if places is None else places.one_by_one()
         for block, (key, value) in zip(self.blocks(), scene, strict=True):
-            several = [repeat(part, "b h n c -> (b t) h n c", t=count) for part in (key, value)]
-            tokens = self.run(block, tokens, own, (several[0], several[1]))
+            several = [repeat(part, "b a m c -> (b t) a m c", t=count) for part in (key, value)]
+            tokens, _ = self.run(block, tokens, own, (several[0], several[1]))
         return self.images(tokens, targets)
 
 

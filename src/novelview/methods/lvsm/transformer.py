@@ -5,8 +5,6 @@ Letters in shapes: b sequences, n or m tokens, a heads, c channels of one head, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -46,35 +44,37 @@ class Attention(nn.Module):
 
     def keys_values(self, tokens: Float[Tensor, "b n d"], places: Places | None) -> KeysValues:
         """What these tokens show to others: keys and values, carried to the frame that all views share."""
-        key, value = (self._heads(part) for part in self._project(tokens, 1, 3))
-        key = self.k_norm(key)
-        return (key, value) if places is None else (places.show(key), places.show(value))
+        key, value = self._project(tokens, 1, 3)
+        return self._shown(key, value, places)
 
     def forward(
         self,
         tokens: Float[Tensor, "b n d"],
         places: Places | None = None,
         kept: KeysValues | None = None,
-    ) -> Float[Tensor, "b n d"]:
-        query, key, value = (self._heads(part) for part in self._project(tokens, 0, 3))
-        query, key = self.q_norm(query), self.k_norm(key)
-        if places is not None:
-            query, key, value = places.ask(query), places.show(key), places.show(value)
+    ) -> tuple[Float[Tensor, "b n d"], KeysValues]:
+        """What the tokens found, and what they show to others."""
+        query, key, value = self._project(tokens, 0, 3)
+        query, shown = self.q_norm(query), self._shown(key, value, places)
+        seen = shown
         if kept is not None:
-            key, value = (torch.cat(pair, dim=2) for pair in zip(kept, (key, value), strict=True))
-        found = F.scaled_dot_product_attention(query, key.to(query.dtype), value.to(query.dtype))
+            seen = (torch.cat([kept[0], shown[0]], dim=2), torch.cat([kept[1], shown[1]], dim=2))
+        if places is not None:
+            query = places.ask(query)
+        found = F.scaled_dot_product_attention(query, *seen)
         if places is not None:
             found = places.take(found)
-        return self.fc(rearrange(found, "b h n c -> b n (h c)"))
+        return self.fc(rearrange(found, "b a n c -> b n (a c)")), shown
 
-    def _project(self, tokens: Tensor, first: int, last: int) -> Sequence[Tensor]:
-        """Queries (0), keys (1) and values (2) from ``first`` up to ``last``."""
+    def _shown(self, key: Heads, value: Heads, places: Places | None) -> KeysValues:
+        key = self.k_norm(key)
+        return (key, value) if places is None else (places.show(key), places.show(value))
+
+    def _project(self, tokens: Float[Tensor, "b n d"], first: int, last: int) -> list[Heads]:
+        """Queries (0), keys (1) and values (2) from ``first`` up to ``last``, in heads."""
         width = tokens.shape[-1]
-        weight = self.to_qkv.weight[first * width : last * width]
-        return F.linear(tokens, weight).chunk(last - first, dim=-1)
-
-    def _heads(self, part: Float[Tensor, "b n d"]) -> Heads:
-        return rearrange(part, "b n (h c) -> b h n c", c=self.head_width)
+        parts = F.linear(tokens, self.to_qkv.weight[first * width : last * width]).chunk(last - first, dim=-1)
+        return [rearrange(part, "b n (a c) -> b a n c", c=self.head_width) for part in parts]
 
 
 class Feedforward(nn.Module):
@@ -108,19 +108,20 @@ class Block(nn.Module):
         tokens: Float[Tensor, "b n d"],
         places: Places | None = None,
         kept: KeysValues | None = None,
-    ) -> Float[Tensor, "b n d"]:
-        """The tokens after the block.
+    ) -> tuple[Float[Tensor, "b n d"], KeysValues]:
+        """The tokens after the block, and the keys and values that they showed to others in it.
 
         Args:
             tokens: of one sequence each.
             places: where they stand, for positions relative to one another.
-            kept: keys and values of other tokens, from :meth:`keys_values` of this block.
+            kept: keys and values of other tokens in this block.
         """
-        tokens = tokens + self.attn(self.norm1(tokens), places, kept)
-        return tokens + self.mlp(self.norm2(tokens))
+        found, shown = self.attn(self.norm1(tokens), places, kept)
+        tokens = tokens + found
+        return tokens + self.mlp(self.norm2(tokens)), shown
 
     def keys_values(self, tokens: Float[Tensor, "b n d"], places: Places | None) -> KeysValues:
-        """What tokens that enter this block show to others."""
+        """What tokens that enter this block would show to others."""
         return self.attn.keys_values(self.norm1(tokens), places)
 
 
