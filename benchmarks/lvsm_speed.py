@@ -113,7 +113,9 @@ def curve_row(views: int, threads: int) -> str:
     """Decoder-only beside cached."""
     whole, cached = (apart(Case(name, "float32", threads, views)) for name in ("decoder-only", "cached"))
     ratio = whole["view"] / cached["view"]
-    figures = f"{whole['view']:.1f} | {cached['encode']:.1f} | {cached['view']:.2f} | {ratio:.1f} | {views + 1}"
+    figures = (
+        f"{whole['view']:.1f} | {cached['encode']:.1f} | {cached['view']:.2f} | {ratio:.1f} | {views + 1}"
+    )
     return f"| {views} | {figures} |\n"
 
 

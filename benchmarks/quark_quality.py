@@ -11,14 +11,10 @@ Started again, it goes on where it stopped; with other weights, the scores of th
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 from novelview.allocator import tune_allocator
 
@@ -28,20 +24,30 @@ import torch  # noqa: E402
 import tyro  # noqa: E402
 
 from novelview.cameras.selection import select_views  # noqa: E402
-from novelview.data.open import open_scene  # noqa: E402
 from novelview.data.procedural import ProceduralStream  # noqa: E402
 from novelview.data.scene import Scene  # noqa: E402
-from novelview.errors import NovelviewError  # noqa: E402
-from novelview.evaluation.baselines import BASELINES, baseline  # noqa: E402
-from novelview.evaluation.metrics import psnr, ssim  # noqa: E402
-from novelview.files import atomic_write_json, atomic_write_text  # noqa: E402
+from novelview.evaluation.baselines import BASELINES  # noqa: E402
+from novelview.files import atomic_write_text  # noqa: E402
 from novelview.methods.grid import METHOD as GRID  # noqa: E402
 from novelview.methods.method import Method  # noqa: E402
 from novelview.methods.quark import METHOD as QUARK  # noqa: E402
 from novelview.training import fit  # noqa: E402
 from novelview.training.checkpoint import latest_step  # noqa: E402
 from novelview.training.run import load_method, located  # noqa: E402
-from novelview.types import Sample, Views  # noqa: E402
+from scoring import (  # noqa: E402
+    Kept,
+    Score,
+    baseline_on,
+    captures,
+    on_capture,
+    over_samples,
+    rendered,
+    shown,
+    spread,
+    swept,
+    table,
+    weights_of,
+)
 
 SPARSE, NEAR, FINER = 8, 4, 1.5
 HEAD = f"""# Quark on scenes it has never seen
@@ -62,7 +68,6 @@ HELD_OUT_SEED, SIZE = 1_000_000, 160
 FAMILIES = ("forward", "room", "table")
 OURS, COLUMNS = ("quark", "finer", "tuned"), ("quark", "finer", *BASELINES, "tuned", "grid")
 
-Score = tuple[float, float]  # Mean PSNR and SSIM.
 # Which views, how many and how large; and what scores each contender on them.
 Row = tuple[str, Mapping[str, Callable[[], Score]]]
 
@@ -103,61 +108,15 @@ def main(options: Options) -> None:
     finer, _ = load_method(options.run, adjust={"detail": FINER})
     asked = {"run": options.run, "most": options.most, "max_side": options.max_side}
     head = HEAD.format(step=weights["steps"], views=weights["views"], **asked)
-    kept = Kept.read(options.out.with_suffix(".json"), weights, asked)
-    atomic_write_text(options.out, head + table(kept.scores))
+    kept = Kept.read(options.out.with_suffix(".json"), weights, asked, OURS)
+    atomic_write_text(options.out, head + table(kept.scores, "scene | views, size", COLUMNS))
     for row, contenders in rows(options, {"quark": method, "finer": finer}):
         scores = kept.scores.setdefault(row, {})
         for name in [name for name in contenders if name not in scores]:
             scores[name] = contenders[name]()
             print(f"{row}  {name}  {shown(scores[name])}", flush=True)
             kept.write()
-            atomic_write_text(options.out, head + table(kept.scores))
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Scores by row and contender, and what they are of."""
-
-    file: Path
-    weights: dict[str, Any]
-    asked: dict[str, Any]
-    scores: dict[str, dict[str, Score]]
-
-    @staticmethod
-    def read(file: Path, weights: dict[str, Any], asked: dict[str, Any]) -> Kept:
-        """What the file keeps: nothing of another protocol, and nothing of ours with other weights."""
-        found = json.loads(file.read_text()) if file.exists() else {}
-        scores = found["scores"] if found.get("asked") == asked else {}
-        if found.get("weights") != weights:
-            scores = {
-                row: {name: score for name, score in each.items() if name not in OURS}
-                for row, each in scores.items()
-            }
-        return Kept(file, weights, asked, scores)
-
-    def write(self) -> None:
-        atomic_write_json(self.file, {"weights": self.weights, "asked": self.asked, "scores": self.scores})
-
-
-def weights_of(method: Method, step: int) -> dict[str, Any]:
-    """What tells weights and their settings from others."""
-    digest, model = hashlib.sha256(), method.state_dict()
-    for name in sorted(model):
-        digest.update(model[name].contiguous().numpy().tobytes())
-    return {"steps": step, "views": method.config.views, "sha256": digest.hexdigest()}
-
-
-def table(scores: Mapping[str, Mapping[str, Score]]) -> str:
-    """All rows that have a score, in the order in which they were made."""
-    lines = [f"| scene | views, size | {' | '.join(COLUMNS)} |", f"|---|---|{'---|' * len(COLUMNS)}"]
-    for row, found in scores.items():
-        cells = [shown(found[name]) if name in found else "-" for name in COLUMNS]
-        lines.append(f"| {row} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def shown(score: Score) -> str:
-    return f"{score[0]:.2f} / {score[1]:.3f}"
+            atomic_write_text(options.out, head + table(kept.scores, "scene | views, size", COLUMNS))
 
 
 def rows(options: Options, ours: Mapping[str, Method]) -> Iterator[Row]:
@@ -169,7 +128,7 @@ def rows(options: Options, ours: Mapping[str, Method]) -> Iterator[Row]:
             f"procedural {family} | {views}, {options.samples} samples, {SIZE}x{SIZE}",
             procedural(stream, options.samples, ours),
         )
-    scenes = list(captures(options))
+    scenes = list(captures(options.data, options.scenes, options.max_side, options.most))
     for scene in scenes:
         yield label(scene), captured(scene, ours)
     for few in (scattered, neighbours) if options.sparse else ():
@@ -182,20 +141,6 @@ def rows(options: Options, ours: Mapping[str, Method]) -> Iterator[Row]:
                 if options.tune:
                     contenders["tuned"] = partial(tuned, part, options.run)
                 yield label(part), contenders
-
-
-def captures(options: Options) -> Iterator[Scene]:
-    """Those that can be scored, with as many held-out views as are asked for."""
-    folders = [] if options.data is None else sorted(path for path in options.data.iterdir() if path.is_dir())
-    for folder in folders:
-        if options.scenes and folder.name not in options.scenes:
-            continue
-        try:
-            scene = open_scene(folder, max_side=options.max_side)
-        except NovelviewError:
-            continue
-        if len(scene.test) and len(scene.train) > 1:
-            yield replace(scene, test=spread(scene.test, min(options.most, len(scene.test))))
 
 
 def scattered(scene: Scene) -> Scene:
@@ -225,50 +170,10 @@ def procedural(
     return {name: partial(over_samples, maker, stream, samples) for name, maker in makers.items()}
 
 
-Maker = Callable[[Sample], torch.Tensor]
-
-
-def rendered(method: Method, sample: Sample) -> torch.Tensor:
-    state = method.condition(sample.sources, sample.bounds)
-    return method.render(state, sample.targets.cameras[:1]).rgb[0]
-
-
-def swept(name: str, sample: Sample) -> torch.Tensor:
-    return baseline(name, sample.sources, sample.bounds, sample.targets.cameras[:1]).rgb[0]
-
-
-@torch.no_grad()
-def over_samples(maker: Maker, stream: ProceduralStream, samples: int) -> Score:
-    """Means over the first samples of a stream."""
-    return mean_score((maker(sample), sample.targets.image(0)) for sample in map(stream.item, range(samples)))
-
-
-def held_out_score(method: Method, family: str, samples: int, seed: int) -> Score:
-    """Means of a method over the first held-out samples of a family."""
-    stream = ProceduralStream((family,), seed=seed, size=SIZE, sources=method.config.views)
-    return over_samples(partial(rendered, method), stream, samples)
-
-
 def captured(scene: Scene, ours: Mapping[str, Method]) -> dict[str, Callable[[], Score]]:
     """Each contender on one capture."""
     mine = {name: partial(on_capture, method, scene) for name, method in ours.items()}
     return mine | {name: partial(baseline_on, name, scene) for name in BASELINES}
-
-
-@torch.no_grad()
-def on_capture(method: Method, scene: Scene) -> Score:
-    """Means over the held-out views."""
-    state, test = method.condition(scene.train, scene.bounds), scene.test
-    return mean_score((method.render(state, test.cameras[i]).rgb[0], test.image(i)) for i in range(len(test)))
-
-
-@torch.no_grad()
-def baseline_on(name: str, scene: Scene) -> Score:
-    test = scene.test
-    return mean_score(
-        (baseline(name, scene.train, scene.bounds, test.cameras[i]).rgb[0], test.image(i))
-        for i in range(len(test))
-    )
 
 
 def trained_grid(scene: Scene) -> Score:
@@ -279,20 +184,6 @@ def trained_grid(scene: Scene) -> Score:
 def tuned(scene: Scene, run: str) -> Score:
     """The weights, fitted to the scene's training views."""
     return on_capture(fit(QUARK, scene, preset="tune", start=run, quiet=True), scene)
-
-
-def mean_score(pairs: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> Score:
-    """Means over renderings and what they should be."""
-    scores = [
-        (psnr(image.clamp(0, 1), truth), ssim(image.clamp(0, 1), truth, "gaussian11"))
-        for image, truth in pairs
-    ]
-    return fmean(a for a, _ in scores), fmean(b for _, b in scores)
-
-
-def spread(views: Views, count: int) -> Views:
-    """So many of the views, evenly spread over their order."""
-    return views[[round(i * (len(views) - 1) / max(1, count - 1)) for i in range(count)]]
 
 
 if __name__ == "__main__":

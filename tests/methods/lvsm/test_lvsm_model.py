@@ -288,6 +288,16 @@ def test_options_that_cannot_work_are_refused(changes: dict[str, Any]) -> None:
         replace(TINY.config, **changes)
 
 
+def test_norms_do_not_decay() -> None:
+    model = method(architecture="encoder-decoder", positions="rays", latents=6)
+    decaying, others = model.parameter_groups()
+    assert others["weight_decay"] == 0
+    assert "weight_decay" not in decaying
+    named = {id(p): name for name, p in model.named_parameters()}
+    assert all("norm" in named[id(p)] or "image_token_decoder.0" in named[id(p)] for p in others["params"])
+    assert any("n_light_field_latent" in named[id(p)] for p in decaying["params"])
+
+
 def test_half_precision_is_for_rendering_and_changes_little(scene: Scene) -> None:
     exact, half = method(), method(precision="bfloat16")
     frames: list[Tensor] = [

@@ -226,7 +226,9 @@ def test_saving_memory_keeps_less_for_the_backward_pass() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_new_weights_are_drawn_as_published(kind: str) -> None:
     torch.manual_seed(0)
-    net = build_network(replace(SMALL, architecture=kind, width=128, head_width=32))
+    net = build_network(
+        replace(SMALL, architecture=kind, width=768, head_width=64, layers=2, encoder_layers=2)
+    )
     state = net.state_dict()
     stacks = {name.split(".")[0] for name in state if ".attn." in name}
     for stack in stacks:

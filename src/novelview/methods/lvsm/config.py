@@ -162,7 +162,6 @@ _SMALL = LVSMConfig(
     fewest_sources=1,
     train_size=96,
     half_resolution=0.8,
-    reach=2.0,
     gradient_loss=0.1,
 )
 
@@ -171,10 +170,11 @@ PRESETS = {
         _SMALL,
         replace(
             _PUBLISHED,
-            steps=8_000,
+            steps=6_500,
             batch=4,
             learning_rate=1e-3,
-            warmup_steps=400,
+            warmup_steps=300,
+            hold_steps=3_900,
             final_fraction=0.02,
             betas=(0.9, 0.99),
             ema=0.999,

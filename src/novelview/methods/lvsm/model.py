@@ -57,6 +57,14 @@ class LVSM(Method):
             for block in self.network.blocks():
                 block.compile()
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Weights of norms do not decay (LVSM, appendix)."""
+        matrices = [p for p in self.parameters() if p.dim() > 1]
+        return [
+            {"params": matrices},
+            {"params": [p for p in self.parameters() if p.dim() < 2], "weight_decay": 0.0},
+        ]
+
     def shards(self) -> list[nn.Module]:
         return list(self.network.blocks())
 

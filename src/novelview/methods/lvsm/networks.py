@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from novelview.methods.lvsm.config import LVSMConfig
 from novelview.methods.lvsm.posed import Posed
 from novelview.methods.lvsm.relative import Places
-from novelview.methods.lvsm.transformer import Block, KeysValues, norm, stack
+from novelview.methods.lvsm.transformer import Block, KeysValues, deviation, norm, stack
 
 RAY_CHANNELS = 6
 Tokens = Float[Tensor, "b n d"]
@@ -46,7 +46,7 @@ class Network(nn.Module, ABC, Generic[S]):
         )
         for head in (self.image_tokenizer, self.target_pose_tokenizer, self.image_token_decoder):
             assert isinstance(head[1], nn.Linear)
-            nn.init.normal_(head[1].weight, std=0.02)
+            nn.init.normal_(head[1].weight, std=deviation(width))
 
     @abstractmethod
     def encode(self, inputs: Posed) -> S:
@@ -144,7 +144,7 @@ class EncoderDecoder(Network[Tokens]):
     def __init__(self, config: LVSMConfig) -> None:
         super().__init__(config)
         self.n_light_field_latent = nn.Parameter(torch.empty(config.latents, config.width))
-        nn.init.trunc_normal_(self.n_light_field_latent, std=0.02)
+        nn.init.trunc_normal_(self.n_light_field_latent, std=deviation(config.width))
         self.transformer_encoder = stack(config.encoder_layers, config.width, config.head_width)
         self.transformer_input_layernorm_decoder = norm(config.width)
         self.transformer_decoder = stack(config.layers, config.width, config.head_width)

@@ -130,11 +130,16 @@ def norm(width: int) -> nn.LayerNorm:
     return nn.LayerNorm(width, eps=EPSILON, bias=False)
 
 
+def deviation(width: int) -> float:
+    """Standard deviation of new weights: 0.02 at the published width, and as much in what they add at any other."""
+    return 0.02 * (768 / width) ** 0.5
+
+
 def stack(layers: int, width: int, head_width: int) -> nn.ModuleList:
-    """Blocks whose i-th has weights of standard deviation 0.02 / sqrt(2 (i + 1))."""
+    """Blocks whose i-th has weights of standard deviation ``deviation(width)`` / sqrt(2 (i + 1))."""
     blocks = nn.ModuleList(Block(width, head_width) for _ in range(layers))
     for i, block in enumerate(blocks):
         for module in block.modules():
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.02 / (2 * (i + 1)) ** 0.5)
+                nn.init.normal_(module.weight, std=deviation(width) / (2 * (i + 1)) ** 0.5)
     return blocks
