@@ -45,8 +45,8 @@ HEAD = """# LVSM on scenes it has never seen
 Made by `benchmarks/lvsm_quality.py` with the weights `{run}` after {step} steps, which were trained on objects with 1 to 4
 photographs: more than 4, and the other families, are zero-shot. Mean PSNR in dB / SSIM (11x11 Gaussian window) over whole
 images, colours sRGB in [0, 1]. Procedural: {samples} samples of {size}x{size} of each family. Captures: at most {most}
-held-out views of each, {max_side} pixels on the longest side, photographs evenly spread over the training views; LVSM sees them 96 pixels high and its pictures are enlarged. Baselines as in
-`baselines.md`, given the same photographs.
+held-out views of each, {max_side} pixels on the longest side, photographs evenly spread over the training views; LVSM sees
+them at most 96 pixels high, and its pictures are enlarged. Baselines as in `baselines.md`, given the same photographs.
 
 """
 SEED, SIZE = 1_000_000, 96

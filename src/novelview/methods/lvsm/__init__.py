@@ -74,7 +74,6 @@ def _stream(config: LVSMConfig, seed: int, size: int) -> ProceduralStream:
         sources=config.sources,
         targets=config.targets,
         device="cuda" if torch.cuda.is_available() else "cpu",
-        reach=config.reach,
     )
 
 

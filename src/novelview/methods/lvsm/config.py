@@ -71,8 +71,6 @@ class LVSMConfig:
     """Share of the training over which stretches grow from the shortest to the longest; 0: all lengths from the start."""
     families: tuple[str, ...] = ("object",)
     """Families of the endless procedural scenes."""
-    reach: float = 1.0
-    """While training, cameras of procedural scenes stand up to so many times as far apart."""
     procedural: float = 0.0
     """While training on captures, share of the steps that see endless procedural scenes instead."""
     perceptual_loss: float = 0.5
