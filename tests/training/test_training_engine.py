@@ -14,11 +14,13 @@ import torch
 from fakes import RECIPE, FakeConfig, FakeMethod, FakeSampler
 from torch import Tensor
 
+from novelview.data.ahead import Ahead
 from novelview.errors import CheckpointError, ConfigError, MethodError, OutputError
 from novelview.methods.method import Loss
 from novelview.methods.recipe import Recipe
 from novelview.random import Draws, generator_for
 from novelview.training import Interrupted, Rhythm, make_accelerator, train
+from novelview.training import learner as learner_module
 from novelview.training.checkpoint import read_checkpoint, save_checkpoint
 from novelview.training.learner import Learner
 
@@ -77,6 +79,18 @@ def test_slicing_does_not_change_the_training(pieces: int) -> None:
     assert_same(
         trained(RECIPE, config), trained(replace(RECIPE, accumulate=pieces), config), rtol=1e-3, atol=1e-5
     )
+
+
+def test_batches_made_ahead_do_not_change_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(RECIPE, accumulate=2)
+    usual = trained(recipe)
+    closed: list[Ahead] = []
+    close = Ahead.close
+    monkeypatch.setattr(Ahead, "close", lambda ahead: (closed.append(ahead), close(ahead)))
+    monkeypatch.setattr(FakeSampler, "concurrent", True)
+    monkeypatch.setattr(learner_module, "_MADE_AHEAD", ("cpu",))
+    assert_same(trained(recipe), usual)
+    assert len(closed) == 1
 
 
 def test_slicing_does_not_change_the_gradient() -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +146,7 @@ def train(
     learner, start, seconds = _begin(method, sampler, recipe, run, seed, accelerator, shards)
     main, meter = accelerator.is_main_process, Meter()
     with (
+        closing(learner),
         Log(run if main else None, recipe.steps, start, quiet or not main, tensorboard and main) as log,
         Interrupts(patient=accelerator.num_processes > 1) if run else nullcontext() as signals,
     ):

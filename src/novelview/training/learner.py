@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from novelview.data.ahead import Ahead
 from novelview.data.samplers import Sampler
 from novelview.errors import MethodError
 from novelview.methods.method import Method
@@ -32,6 +34,8 @@ from novelview.types import Batch, RayBatch
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _PATIENCE = 100
+# Where a step leaves the CPU free to make the next step's batch.
+_MADE_AHEAD = ("cuda",)
 
 
 class Learner:
@@ -64,6 +68,15 @@ class Learner:
         self._layout: Layout = (Shards if shards else Replicas)(method, accelerator)
         self.method, self.skipped, self.unit = self._layout.method, 0, "samples"
         self._sampler, self._recipe, self._accelerator, self._seed = sampler, recipe, accelerator, seed
+        self._slices = tuple(
+            (
+                accelerator.process_index * recipe.accumulate + piece,
+                recipe.accumulate * accelerator.num_processes,
+            )
+            for piece in range(recipe.accumulate)
+        )
+        ahead = sampler.concurrent and accelerator.device.type in _MADE_AHEAD
+        self._ahead = Ahead(sampler, self._slices) if ahead else None
         self._scaler = torch.amp.GradScaler(accelerator.device.type, enabled=recipe.precision == "float16")
         self._refused_in_a_row = 0
         self._wrap()
@@ -129,6 +142,11 @@ class Learner:
             check_tensors(checkpoint.average or {}, self.average.tensors, "average.safetensors")
             self.average.load(checkpoint.average or {}, checkpoint.progress.updates)
 
+    def close(self) -> None:
+        """End what still works on batches to come."""
+        if self._ahead is not None:
+            self._ahead.close()
+
     def rendering(self) -> AbstractContextManager[Method]:
         """Context with the method in evaluation mode under averaged weights: all processes enter, the main renders."""
         return self._layout.rendering(self.average)
@@ -142,16 +160,13 @@ class Learner:
 
     def _backward(self, step: int) -> dict[str, Tensor]:
         """Gradients of the mean loss over all slices; the last backward pass averages over processes."""
-        pieces, device = self._recipe.accumulate, self._accelerator.device
-        count = pieces * self._accelerator.num_processes
+        pieces, device = len(self._slices), self._accelerator.device
         sums: dict[str, Tensor] = {}
-        for piece in range(pieces):
-            index = self._accelerator.process_index * pieces + piece
-            batch = self._sampler.batch(step, index, count)
+        for piece, batch in zip(self._slices, self._batches(step), strict=True):
             if isinstance(batch, RayBatch):
                 batch, self.unit = batch.to(device), "rays"
-            draws = Draws(generator_for(self._seed, "step", step, device=device), index, count)
-            last = piece == pieces - 1
+            draws = Draws(generator_for(self._seed, "step", step, device=device), *piece)
+            last = piece == self._slices[-1]
             with nullcontext() if last else self._accelerator.no_sync(self._module):
                 total, parts = self._module(batch, step, draws)
                 self._scaler.scale(total / pieces).backward()
@@ -160,6 +175,12 @@ class Learner:
         if self._accelerator.num_processes > 1 and not self.method.idle_parameters:
             self._refuse_idle(step)
         return {name: value / pieces for name, value in sums.items()} if pieces > 1 else sums
+
+    def _batches(self, step: int) -> Iterable[Batch]:
+        """This process's slices of the global batch of ``step``."""
+        if self._ahead is not None:
+            return self._ahead.batches(step)
+        return (self._sampler.batch(step, *piece) for piece in self._slices)
 
     def _refuse_idle(self, step: int) -> None:
         """Say which parameter has no gradient, before torch waits for it in the next step."""
