@@ -157,16 +157,16 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     return min(seconds), answer
 
 
-def posed(views: int, *, images: bool) -> Posed:
+def posed(views: int, *, images: bool, size: int = SIZE, device: str = "cpu") -> Posed:
     """Cameras on a circle, and noise for photographs."""
     generator = torch.Generator().manual_seed(views)
     angle = torch.linspace(0, 1, views)
     centres = torch.stack([angle.sin(), torch.full((views,), -0.3), -2 * angle.cos()], dim=-1)
     up = torch.tensor([0.0, -1.0, 0.0]).expand(views, 3)
     poses = look_at(centres, torch.zeros(views, 3), up)
-    cameras = Cameras.pinhole(poses, torch.tensor([SIZE, SIZE, SIZE / 2, SIZE / 2]), SIZE, SIZE)
-    shown = torch.rand(1, views, 3, SIZE, SIZE, generator=generator) if images else None
-    return Posed.of([cameras], torch.device("cpu"), shown)
+    cameras = Cameras.pinhole(poses, torch.tensor([size, size, size / 2, size / 2]), size, size)
+    shown = torch.rand(1, views, 3, size, size, generator=generator) if images else None
+    return Posed.of([cameras], torch.device(device), shown)
 
 
 def processor() -> str:

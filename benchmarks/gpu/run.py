@@ -1,11 +1,12 @@
 """What only a GPU can show, by one command: that everything is right there, then how fast it is.
 
-    python benchmarks/gpu/run.py [--data DATA] [--only procedural quark grid] [--quick]
+    python benchmarks/gpu/run.py [--data DATA] [--only procedural quark lvsm grid] [--quick]
 
 Runs the tests marked ``gpu`` and stops where one fails. Then measures procedural views per second, and the grid's
 presets ``fast`` and ``gpu`` on the demo scene and, where DATA is the folder of captures, on fox at a quarter of its
 size: held-out PSNR against training time, and rays per second; and milliseconds per frame of Quark's networks in bfloat16,
-with the Triton renderer beside the readable one, and per training step. Writes ``benchmarks/gpu/results.md`` row by row.
+with the Triton renderer beside the readable one, and per training step; and per view of LVSM's networks. Writes
+``benchmarks/gpu/results.md`` row by row.
 ``--quick`` trains a hundredth of the steps, on whatever device there is, and writes nothing: it proves that the script
 works.
 """
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import grid_quality  # noqa: E402
+import lvsm_speed  # noqa: E402
 import procedural_speed  # noqa: E402
 import quark_speed  # noqa: E402
 from novelview.data.open import open_scene  # noqa: E402
@@ -39,6 +41,8 @@ from novelview.data.scene import Scene  # noqa: E402
 from novelview.errors import MethodError  # noqa: E402
 from novelview.files import atomic_write_text  # noqa: E402
 from novelview.methods.grid import METHOD  # noqa: E402
+from novelview.methods.lvsm import METHOD as LVSM_SPEC  # noqa: E402
+from novelview.methods.lvsm.networks import build_network  # noqa: E402
 from novelview.methods.quark import METHOD as QUARK_SPEC  # noqa: E402
 from novelview.methods.quark.model import Quark  # noqa: E402
 from novelview.methods.quark.renderers import fast_picture, in_strips  # noqa: E402
@@ -57,6 +61,9 @@ GRID = """
 QUARK = """
 | preset of Quark, 8 views | frame | network ms | Triton ms | readable ms | all, with copies, ms | largest error of 255 |
 |---|---|---|---|---|---|---|"""
+LVSM = """
+| LVSM, random weights, 256x256, autocast | inputs | encode ms | per view ms | compiled per view ms | error of 255 |
+|---|---|---|---|---|---|"""
 TRAINING = """
 | small, batch | precision | making samples ms | loss and gradients ms |
 |---|---|---|---|"""
@@ -68,7 +75,7 @@ class Options:
 
     data: Path | None = None
     """Folder of capture folders; without it only procedural scenes are used."""
-    only: tuple[Literal["procedural", "quark", "grid"], ...] = ("procedural", "quark", "grid")
+    only: tuple[Literal["procedural", "quark", "lvsm", "grid"], ...] = ("procedural", "quark", "lvsm", "grid")
     """What is measured."""
     out: Path = RESULTS
     """Table to write."""
@@ -98,6 +105,8 @@ def measure(options: Options, device: str) -> Iterator[str]:
         yield from procedural_rows(options, device)
     if "quark" in options.only:
         yield from quark_rows(options, device)
+    if "lvsm" in options.only:
+        yield from lvsm_rows(options, device)
     if "grid" in options.only:
         yield from grid_rows(options, device)
 
@@ -121,6 +130,15 @@ def quark_rows(options: Options, device: str) -> Iterator[str]:
     yield TRAINING
     for precision in (torch.float32, torch.bfloat16) if device == "cuda" else (torch.float32,):
         yield training_row(precision, device, *((1, 1) if options.quick else (8, 10)))
+
+
+def lvsm_rows(options: Options, device: str) -> Iterator[str]:
+    """Milliseconds per view of the networks of the paper's size."""
+    yield LVSM
+    networks = ("tiny",) if options.quick else ("decoder-only", "encoder-decoder", "cached")
+    for network in networks:
+        for views in (2,) if options.quick else (2, 4, 8, 16):
+            yield lvsm_row(network, views, device, 1 if options.quick else 20)
 
 
 def grid_rows(options: Options, device: str) -> Iterator[str]:
@@ -159,6 +177,29 @@ def quark_row(preset: str, scene: Scene, device: str, rounds: int) -> str:
     apart = 255 * float((calls["fast"]().rgb - calls["readable"]().rgb).abs().max())
     figures = f"{ms['network']:.2f} | {ms['fast']:.2f} | {ms['readable']:.2f} | {ms['frame']:.2f}"
     return f"| {preset} | {size[0]}x{size[1]} | {figures} | {apart:.2f} |"
+
+
+@torch.no_grad()
+def lvsm_row(preset: str, views: int, device: str, rounds: int) -> str:
+    """Speed of an untrained network, and how far compiled blocks are from plain ones."""
+    config = LVSM_SPEC.presets[preset].config
+    size = config.size or lvsm_speed.SIZE
+    network = build_network(config).to(device).eval()
+    inputs = lvsm_speed.posed(views, images=True, size=size, device=device)
+    target = lvsm_speed.posed(1, images=False, size=size, device=device)
+    cast = torch.autocast(device, torch.bfloat16, enabled=PRECISION[device] == "bfloat16")
+    with cast:
+        scene = network.encode(inputs)
+    calls: dict[str, Callable[[], Any]] = {
+        "encode": quark_speed.within(cast, partial(network.encode, inputs)),
+        "view": quark_speed.within(cast, partial(network.decode, scene, target)),
+    }
+    ms, plain = quark_speed.timed(calls, rounds, waiting(device)), calls["view"]()
+    for block in network.blocks():
+        block.compile()
+    compiled = quark_speed.timed({"view": calls["view"]}, rounds, waiting(device))["view"]
+    apart = 255 * float((calls["view"]() - plain).abs().max())
+    return f"| {preset} | {views} | {ms['encode']:.2f} | {ms['view']:.2f} | {compiled:.2f} | {apart:.2f} |"
 
 
 def training_row(precision: torch.dtype, device: str, batch: int, rounds: int) -> str:
