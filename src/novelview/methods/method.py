@@ -94,7 +94,7 @@ class Method(nn.Module, ABC):
         return {}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Optimiser groups: dicts with "params" and optionally "scale", a factor on the learning rate."""
+        """Optimiser groups: dicts with "params" and perhaps "scale", a factor on the learning rate, and "weight_decay"."""
         return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
     def advance(self, step: int, steps: int) -> bool:
@@ -154,7 +154,8 @@ class MethodSpec:
         config: the configuration dataclass.
         presets: by name, the one that is taken unless another is named first; "tiny" is for tests: seconds on a CPU.
         build: makes the method from its configuration and, for per-scene methods, the extent of the scene.
-        sampler: makes what feeds the training from scenes (one for per-scene methods), configuration, recipe and seed.
+        sampler: makes what feeds the training from scenes (one for per-scene methods), configuration, recipe and seed. The
+            scenes may be thousands that are opened when one is asked for, so it must not walk through them.
         watched: the scene by which the training of a feed-forward method is judged when no capture is named.
         weights: run folder of weights that come along, so that the method works under its own name.
         adjustable: fields of the configuration that may differ between training and rendering.

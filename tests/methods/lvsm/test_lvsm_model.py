@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
@@ -22,7 +23,7 @@ from novelview.methods.lvsm.frame import MARGIN, common_frame, mean_depth
 from novelview.methods.lvsm.photographs import Canvas, fitted_size, photographs
 from novelview.methods.recipe import Recipe
 from novelview.random import Draws, generator_for
-from novelview.types import Sample, Views
+from novelview.types import ImageSource, Sample, Views
 
 TINY = METHOD.presets["tiny"]
 
@@ -137,7 +138,7 @@ def test_any_size_and_lens_is_rendered(scene: Scene, size: tuple[int, int], dist
     camera = scene.test.cameras[[0]].resized(*size)
     if distorted:
         strength = torch.tensor([[-0.1, 0, 0, 0, 0, 0, 0, 0]])
-        camera = replace(camera, lens=torch.tensor([int(Lens.PERSPECTIVE)]), distortion=strength)
+        camera = replace(camera, lens=torch.tensor([int(Lens.OPENCV)]), distortion=strength)
     model = method()
     frames = model.render(model.condition(scene.train, scene.bounds), camera)
     assert frames.rgb.shape == (1, size[1], size[0], 3)
@@ -180,8 +181,14 @@ def test_of_photographs_of_another_shape_the_middle_is_taken(scene: Scene) -> No
     torch.testing.assert_close(cameras.intrinsics[1, :2], 2 * tall.intrinsics[0, :2])
 
 
-class _Images(torch.nn.Module):
-    has_masks = has_depths = False
+class _Images(ImageSource):
+    """Of several sizes."""
+
+    def __init__(self, images: list[Tensor]) -> None:
+        self._images = images
+
+    def image(self, index: int) -> Float[Tensor, "h w 3"]:
+        return self._images[index]
 
 
 def test_one_photograph_is_enough(scene: Scene) -> None:

@@ -15,7 +15,8 @@ from novelview.methods.lvsm.relative import Places
 
 EPSILON = 1e-5
 Heads = Float[Tensor, "b a n c"]
-KeysValues = tuple[Float[Tensor, "b a m c"], Float[Tensor, "b a m c"]]
+Shown = tuple[Heads, Heads]  # Keys and values of the tokens that are at hand,
+KeysValues = tuple[Float[Tensor, "b a m c"], Float[Tensor, "b a m c"]]  # and of others.
 
 
 class HeadNorm(nn.Module):
@@ -42,7 +43,7 @@ class Attention(nn.Module):
         self.q_norm = HeadNorm(head_width)
         self.k_norm = HeadNorm(head_width)
 
-    def keys_values(self, tokens: Float[Tensor, "b n d"], places: Places | None) -> KeysValues:
+    def keys_values(self, tokens: Float[Tensor, "b n d"], places: Places | None) -> Shown:
         """What these tokens show to others: keys and values, carried to the frame that all views share."""
         key, value = self._project(tokens, 1, 3)
         return self._shown(key, value, places)
@@ -52,7 +53,7 @@ class Attention(nn.Module):
         tokens: Float[Tensor, "b n d"],
         places: Places | None = None,
         kept: KeysValues | None = None,
-    ) -> tuple[Float[Tensor, "b n d"], KeysValues]:
+    ) -> tuple[Float[Tensor, "b n d"], Shown]:
         """What the tokens found, and what they show to others."""
         query, key, value = self._project(tokens, 0, 3)
         query, shown = self.q_norm(query), self._shown(key, value, places)
@@ -66,7 +67,7 @@ class Attention(nn.Module):
             found = places.take(found)
         return self.fc(rearrange(found, "b a n c -> b n (a c)")), shown
 
-    def _shown(self, key: Heads, value: Heads, places: Places | None) -> KeysValues:
+    def _shown(self, key: Heads, value: Heads, places: Places | None) -> Shown:
         key = self.k_norm(key)
         return (key, value) if places is None else (places.show(key), places.show(value))
 
@@ -108,7 +109,7 @@ class Block(nn.Module):
         tokens: Float[Tensor, "b n d"],
         places: Places | None = None,
         kept: KeysValues | None = None,
-    ) -> tuple[Float[Tensor, "b n d"], KeysValues]:
+    ) -> tuple[Float[Tensor, "b n d"], Shown]:
         """The tokens after the block, and the keys and values that they showed to others in it.
 
         Args:
@@ -120,7 +121,7 @@ class Block(nn.Module):
         tokens = tokens + found
         return tokens + self.mlp(self.norm2(tokens)), shown
 
-    def keys_values(self, tokens: Float[Tensor, "b n d"], places: Places | None) -> KeysValues:
+    def keys_values(self, tokens: Float[Tensor, "b n d"], places: Places | None) -> Shown:
         """What tokens that enter this block would show to others."""
         return self.attn.keys_values(self.norm1(tokens), places)
 
