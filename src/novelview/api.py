@@ -8,7 +8,7 @@ from typing import Any
 
 from novelview.data.open import open_scene
 from novelview.data.scene import Scene
-from novelview.errors import ConfigError, MethodError
+from novelview.errors import ConfigError
 from novelview.evaluation.evaluate import evaluate
 from novelview.methods.discovery import discover, find
 from novelview.methods.method import Method, Preset
@@ -48,7 +48,8 @@ def fit(
         scene: only ``scene.train`` is learnt from.
         preset: which of the method's presets to start from; None: the first.
         out: run folder for checkpoints and logs; None: keep everything in memory.
-        start: run folder, or name of a method that comes with weights: learn on from its weights instead of new ones.
+        start: run folder, name of a method that comes with weights, or checkpoint of its authors: learn on from these
+            weights instead of new ones.
         seed: determines every random draw.
         resume: continue the run in ``out`` from its last checkpoint.
         steps: overrides the recipe's number of steps.
@@ -92,7 +93,4 @@ def load(source: str | Path, *, method: str | None = None, **adjust: Any) -> Met
     """
     if method is None:
         return training.load_method(source, adjust=adjust)[0]
-    spec = find(method)
-    if spec.load_official is None:
-        raise MethodError(f"{spec.title} reads no official checkpoints", cure="name a run folder instead")
-    return spec.load_official(Path(source))
+    return training.load_official(find(method), Path(source), adjust)

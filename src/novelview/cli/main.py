@@ -18,6 +18,7 @@ VERBS = {
     "demo": "See new views of a scene now: train on an embedded scene, render a video, write a report.",
     "data": "Look at a capture (info), write a procedural one, unpack RealEstate10K's files.",
     "train": "Train a method on a capture: novelview train grid --data DIR.",
+    "convert": "Make a run of a checkpoint of a method's authors.",
     "render": "Render a video, frames or one picture from a run.",
     "export": "Export what a run makes of a scene as files that need no method any more.",
     "eval": "Score a run on its held-out views, against classical baselines.",

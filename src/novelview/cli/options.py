@@ -82,22 +82,22 @@ class MethodOptions:
     def load(self, device: str | None = None) -> tuple[Method, RunInfo, Path]:
         """The method on a device (the best there is when None), what its run says of it, and the run's folder."""
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        method, info = load_method(self.run, device, _settings(self.adjust))
+        method, info = load_method(self.run, device, settings(self.adjust))
         return method, info, located(self.run)
 
 
-def _settings(words: tuple[str, ...]) -> dict[str, Any]:
+def settings(words: tuple[str, ...]) -> dict[str, Any]:
     """``name=value`` as JSON values; what is no JSON is a string."""
-    settings: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(f"Bad --adjust {word!r}", cure="give NAME=VALUE, for example views=8")
         try:
-            settings[name] = json.loads(value)
+            found[name] = json.loads(value)
         except ValueError:
-            settings[name] = value
-    return settings
+            found[name] = value
+    return found
 
 
 def parse(kind: type[T], arguments: Sequence[str], verb: str) -> T:

@@ -40,7 +40,8 @@ class _Common:
     out: Path | None = None
     """Run folder. Default: runs/CAPTURE-METHOD."""
     start: str | None = None
-    """Run folder, or name of a method that comes with weights: learn on from its weights. Default: new ones."""
+    """Run folder, name of a method that comes with weights, or checkpoint of its authors: learn on from these weights.
+    Default: new ones."""
     seed: int = 0
     """Determines every random draw."""
     device: str | None = None

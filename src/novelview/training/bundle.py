@@ -1,4 +1,4 @@
-"""The part of a run that others need to render with it: what comes along with the program as bundled weights."""
+"""Runs that were not trained in their place: bundled weights, and checkpoints of a method's authors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from novelview.config import to_json
-from novelview.errors import CheckpointError
+from novelview.errors import CheckpointError, MethodError
 from novelview.files import atomic_folder, atomic_write_json
+from novelview.methods.method import MethodSpec
 from novelview.training.checkpoint import Checkpoint, Progress, read_checkpoint, save_checkpoint
-from novelview.training.folder import create_run, open_run
+from novelview.training.folder import create_run, describe, open_run
+from novelview.training.run import load_official
 
 
 def bundle(run: Path, out: Path, card: dict[str, Any], adjust: Mapping[str, Any] | None = None) -> None:
@@ -40,3 +42,32 @@ def bundle(run: Path, out: Path, card: dict[str, Any], adjust: Mapping[str, Any]
         slim = Checkpoint(Progress(progress.step, progress.structure, seconds=progress.seconds), weights, {})
         save_checkpoint(temporary / "run", slim)
         atomic_write_json(temporary / "card.json", to_json(card))
+
+
+def convert_official(
+    spec: MethodSpec, file: Path, out: Path, adjust: Mapping[str, Any] | None = None
+) -> None:
+    """Write a new run folder with the weights of a checkpoint of the method's authors; nothing in it is executed.
+
+    Args:
+        spec: a feed-forward method that reads such checkpoints.
+        file: the checkpoint.
+        out: new folder.
+        adjust: fields of the configuration that the file does not hold.
+
+    Raises:
+        MethodError: the method reads no such checkpoints, or its weights belong to one scene.
+        CheckpointError: the file cannot be read, is hostile or does not fit.
+        ConfigError: a field cannot be adjusted.
+        OutputError: ``out`` holds something already, or cannot be written.
+    """
+    if spec.traits.regime == "per-scene" or spec.watched is None:
+        raise MethodError(
+            f"A checkpoint of {spec.title} is of no use without its scene",
+            cure="load it in Python, where the scene's bounds can be given",
+        )
+    official: Any = load_official(spec, file, adjust or {})
+    recipe, story = spec.preset().recipe, f"the authors' checkpoint {file.name}"
+    info = describe(spec, official.config, recipe, spec.watched(), seed=0, start=story)
+    create_run(out, info)
+    save_checkpoint(out, Checkpoint(Progress(0, official.structure()), official.state_dict(), {}))

@@ -61,7 +61,8 @@ def fit(
         config: configuration instead of the preset's.
         recipe: recipe instead of the preset's.
         out: run folder; None keeps everything in memory.
-        start: run folder, or name of a method that comes with weights: learn on from its weights instead of new ones.
+        start: run folder, name of a method that comes with weights, or checkpoint of its authors: learn on from these
+            weights instead of new ones.
         resume: go on with the run in ``out``; starts it where there is none yet.
         seed: of initial weights and every random draw.
         device: "cpu" or "cuda"; None takes the best there is.
@@ -143,6 +144,25 @@ def load_method(
     return method.to(device).eval(), info
 
 
+def load_official(spec: MethodSpec, file: Path, adjust: Mapping[str, Any]) -> Method:
+    """The method out of a checkpoint of its authors, ready to render; nothing in the file is executed.
+
+    Raises:
+        MethodError: the method reads no such checkpoints.
+        CheckpointError: the file cannot be read, is hostile or does not fit.
+        ConfigError: a field cannot be adjusted.
+    """
+    if spec.load_official is None:
+        raise MethodError(f"{spec.title} reads no official checkpoints", cure="name a run folder instead")
+    official: Any = spec.load_official(file)
+    if adjust:
+        config, weights = spec.adjusted(official.config, adjust), official.state_dict()
+        official = spec.build(config, None).eval()
+        official.load_state_dict(weights)
+    loaded: Method = official
+    return loaded
+
+
 def located(source: str | Path) -> Path:
     """The run folder of that path, or of the weights that come with the method of that name."""
     folder, spec = Path(source), discover().get(str(source))
@@ -213,6 +233,10 @@ class _First:
 
 def _weights_of(spec: MethodSpec, source: str | Path) -> _First:
     folder = located(source)
+    if folder.is_file() and spec.load_official is not None:
+        official = load_official(spec, folder, {})
+        checkpoint = Checkpoint(Progress(0, official.structure()), official.state_dict(), {})
+        return _First(checkpoint, folder, f"the authors' checkpoint {folder.name}")
     info, checkpoint = open_run(folder), read_checkpoint(folder, training=False)
     if info.spec.name != spec.name:
         raise CheckpointError(

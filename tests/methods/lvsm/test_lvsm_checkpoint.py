@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import novelview as nv
-from novelview.errors import CheckpointError, DataError, NovelviewError
+from novelview.cli.main import main
+from novelview.data.procedural import make_scene
+from novelview.errors import CheckpointError, ConfigError, DataError, NovelviewError
+from novelview.methods.lvsm import LVSM, METHOD
 from novelview.methods.lvsm.checkpoint import load_official
 from novelview.methods.lvsm.config import LVSMConfig
 from novelview.methods.lvsm.networks import build_network
 from novelview.methods.lvsm.vgg import PerceptualLoss
+from novelview.training import fit, load_method, open_run
 
 SMALL = LVSMConfig(width=32, head_width=16, layers=3, patch=4)
 DECODER = LVSMConfig(
@@ -74,9 +79,17 @@ def test_bare_weights_prefixed_ones_and_safetensors_load(tmp_path: Path) -> None
 
 
 def test_decoder_only_weights_can_begin_a_cached_network(tmp_path: Path) -> None:
-    path = saved({"model": weights()}, tmp_path)
-    cached = load_official(path, config=LVSMConfig(architecture="cached", encoder_layers=24))
-    assert (cached.config.architecture, cached.config.encoder_layers) == ("cached", 3)
+    values, tiny = weights(), METHOD.presets["tiny"]
+    path = saved({"model": values}, tmp_path)
+    config = replace(tiny.config, width=32, head_width=16, layers=3, positions="rays", patch=4)
+    recipe = replace(tiny.recipe, steps=1, learning_rate=1e-4)
+    scene, run = make_scene("object", 1, views=6, size=16), tmp_path / "run"
+    found = fit(METHOD, scene, config=config, recipe=recipe, start=path, out=run, device="cpu", quiet=True)
+    assert isinstance(found, LVSM)
+    assert found.config.architecture == "cached"
+    for name, value in found.network.state_dict().items():
+        assert float((value - values[name]).abs().max()) < 2e-4
+    assert path.name in open_run(run).start
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -180,3 +193,31 @@ def test_the_official_fixture_loads_through_the_interface(shared: Path) -> None:
     loaded = nv.load(path, method="lvsm")
     assert loaded.config.architecture == "decoder-only"
     assert loaded.network.state_dict().keys() == load_file(path).keys()
+
+
+def test_a_converted_checkpoint_is_a_run_like_any_other(tmp_path: Path) -> None:
+    path, out, video = saved({"model": weights()}, tmp_path), tmp_path / "run", tmp_path / "frame.png"
+    assert main(["convert", "lvsm", str(path), "--out", str(out), "--adjust", "frame=all", "size=16"]) == 0
+    method, info = load_method(out)
+    assert isinstance(method, LVSM)
+    assert (method.config.frame, method.config.size, method.config.layers) == ("all", 16, 3)
+    assert path.name in info.start
+    assert all(torch.equal(method.network.state_dict()[name], value) for name, value in weights().items())
+    assert main(["render", str(out), "--frames", "1", "--out", str(video), "--device", "cpu"]) == 0
+    assert video.stat().st_size > 0
+
+
+def test_settings_are_adjusted_when_an_official_file_is_loaded(tmp_path: Path) -> None:
+    path = saved({"model": weights()}, tmp_path)
+    assert nv.load(path, method="lvsm", frame="all").config.frame == "all"
+    with pytest.raises(ConfigError, match="cannot change width"):
+        nv.load(path, method="lvsm", width=3)
+
+
+def test_a_checkpoint_of_one_scene_is_not_converted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "nerf", str(tmp_path / "any.tar")]) == 2
+    assert "without its scene" in capsys.readouterr().err
+    assert main(["convert", "quark", str(tmp_path / "any.pt")]) == 2
+    assert "no official checkpoints" in capsys.readouterr().err

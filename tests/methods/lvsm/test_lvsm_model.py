@@ -163,6 +163,7 @@ def test_photographs_come_in_whole_patches_with_cameras_that_fit(scene: Scene) -
     assert images.shape == (len(scene.train), 3, 16, 16)
     assert cameras.common_size == (16, 16)
     torch.testing.assert_close(cameras.intrinsics, scene.train.cameras.intrinsics * 16 / 24)
+    assert torch.equal(photographs(scene.train, 0, 4)[0], scene.train.images().permute(0, 3, 1, 2))
     assert fitted_size(scene.train.cameras[0], 0, 8) == (24, 24)
     assert fitted_size(scene.train.cameras[0], 100, 8) == (24, 24)
 

@@ -26,8 +26,7 @@ def load_official(path: Path, *, config: LVSMConfig = PUBLISHED) -> LVSM:
 
     Args:
         path: ``.pt`` whose weights lie under "model" or bare, or the same tensors as ``.safetensors``.
-        config: what the file does not say, such as the frame; the network's shape is read off the file. A decoder-only
-            file with the architecture "cached" gives its weights to that network, as a beginning for training.
+        config: what the file does not say, such as the frame; the network's shape is read off the file.
 
     Raises:
         CheckpointError: the file cannot be read, asks for code to be run, or its tensors do not fit together.
@@ -55,12 +54,9 @@ def _with_shape(config: LVSMConfig, tensors: dict[str, Tensor], path: Path) -> L
         found |= {"encoder_layers": _layers(tensors, "transformer_encoder")}
         blocks = "transformer_decoder"
     else:
-        cached = config.architecture == "cached"
-        found |= {"architecture": "cached" if cached else "decoder-only"}
+        found |= {"architecture": "decoder-only"}
         blocks = "transformer_blocks"
     found["layers"] = _layers(tensors, blocks)
-    if found["architecture"] == "cached":
-        found["encoder_layers"] = min(config.encoder_layers, found["layers"])
     heads = tensors.get(f"{blocks}.0.attn.q_norm.weight")
     if heads is None or heads.dim() != 1:
         why = f"it has no vector '{blocks}.0.attn.q_norm.weight'"
