@@ -8,7 +8,6 @@ weights, inputs and outputs); ``--write`` keeps the table in ``benchmarks/result
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,6 @@ from novelview.cameras.cameras import Cameras
 from novelview.cameras.paths import straight
 from novelview.data.squares import squares
 from novelview.evaluation.metrics import psnr, ssim
-from novelview.files import atomic_write_text
 from novelview.geometry.rigid import invert
 from novelview.methods.lvsm.checkpoint import load_official
 from novelview.methods.lvsm.frame import common_frame
@@ -29,7 +27,7 @@ from novelview.methods.lvsm.model import LVSM
 from novelview.methods.lvsm.posed import Posed
 from novelview.methods.lvsm.vgg import PerceptualLoss
 from novelview.types import Views
-from parity import Row, arrays, error, table
+from parity import Row, arrays, command, error, table
 
 RESULT = Path(__file__).parent / "results" / "lvsm_parity.md"
 NETWORKS = ("decoder_only", "encoder_decoder")
@@ -187,23 +185,15 @@ def _losses(folder: Path) -> Iterator[Row]:
         yield Row(name, "SSIM", error(scores, want["metric_ssim"]), 1e-5)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("fixtures", type=Path)
-    parser.add_argument("--write", action="store_true", help=f"keep the table in {RESULT.name}")
-    arguments = parser.parse_args()
-    text = (
+def page(folder: Path) -> str:
+    """The table of a folder."""
+    return (
         "# LVSM against the authors' code\n\n"
         "Same weights and photographs; float32 on a CPU. Gradients of the loss differ where a feature lies on the kink of a "
         "ReLU. Made by `benchmarks/lvsm_parity.py`.\n\n"
-        f"{table(rows(arguments.fixtures))}\n"
+        f"{table(rows(folder))}\n"
     )
-    print(text)
-    if arguments.write:
-        atomic_write_text(RESULT, text)
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, RESULT, page)

@@ -8,7 +8,6 @@ the table in ``benchmarks/results/nerf_parity.md``.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +16,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from novelview.files import atomic_write_text
 from novelview.geometry.rays import Rays
 from novelview.methods.nerf.checkpoint import SYNTHETIC, load_official
 from novelview.methods.nerf.config import NeRFConfig
@@ -25,7 +23,7 @@ from novelview.methods.nerf.model import Look, NeRF, Randomness
 from novelview.methods.nerf.ndc import MARGIN
 from novelview.rendering.volume import disparity
 from novelview.types import Bounds, FrontView
-from parity import Row, arrays, error, table
+from parity import Row, arrays, command, error, table
 
 RESULT = Path(__file__).parent / "results" / "nerf_parity.md"
 
@@ -109,22 +107,14 @@ def costs() -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("fixtures", type=Path)
-    parser.add_argument("--write", action="store_true", help=f"keep the table in {RESULT.name}")
-    arguments = parser.parse_args()
-    text = (
+def page(folder: Path) -> str:
+    """The table of a folder."""
+    return (
         "# NeRF against the authors' code\n\n"
         "Same weights, rays and random numbers; float32 on a CPU. Made by `benchmarks/nerf_parity.py`.\n\n"
-        f"{table(rows(arguments.fixtures))}\n\n{costs()}\n"
+        f"{table(rows(folder))}\n\n{costs()}\n"
     )
-    print(text)
-    if arguments.write:
-        atomic_write_text(RESULT, text)
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, RESULT, page)

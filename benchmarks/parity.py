@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from novelview.files import atomic_write_text
 
 
 @dataclass(frozen=True)
@@ -37,3 +41,23 @@ def table(found: list[Row]) -> str:
     lines = ["| case | quantity | largest absolute error | tolerance |", "| --- | --- | --- | --- |"]
     lines += [f"| {row.case} | {row.quantity} | {row.error:.1e} | {row.tolerance:.0e} |" for row in found]
     return "\n".join(lines)
+
+
+def command(description: str | None, result: Path, text: Callable[[Path], str]) -> None:
+    """Print what a folder of recorded cases gives, and keep it if asked to.
+
+    Args:
+        description: help of the command.
+        result: where it is kept.
+        text: makes the page of a folder.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("fixtures", type=Path)
+    parser.add_argument("--write", action="store_true", help=f"keep the table in {result.name}")
+    arguments = parser.parse_args()
+    page = text(arguments.fixtures)
+    print(page)
+    if arguments.write:
+        atomic_write_text(result, page)
