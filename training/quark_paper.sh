@@ -8,8 +8,8 @@ FIRST=$2
 shift 2
 GPUS=${GPUS:-16}
 if [ -f "$RUN/run.json" ]; then
-    exec torchrun --nproc-per-node "$GPUS" --no-python novelview train --resume "$RUN"
+    exec torchrun --nproc-per-node "$GPUS" --no-python -- novelview train --resume "$RUN"
 fi
-exec torchrun --nproc-per-node "$GPUS" --no-python novelview train quark --preset quark --max-side 1920 \
+exec torchrun --nproc-per-node "$GPUS" --no-python -- novelview train quark --preset quark --max-side 1920 \
     --data "$FIRST" --more "$@" --out "$RUN" \
     --config.lpips-trunk "${LPIPS_TRUNK:-}" --config.lpips-linear "${LPIPS_LINEAR:-}"

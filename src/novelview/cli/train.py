@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
@@ -162,7 +163,8 @@ def watch(scene: Scene) -> Evaluate | None:
 
 
 def _done(out: Path, scene: Scene) -> int:
-    console = Console(highlight=False, soft_wrap=True)
+    # Of several processes, one speaks.
+    console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
     console.print(f"trained: {out}")
     console.print(f"  see it:   novelview render {out}", markup=False)
     if len(scene.test):

@@ -38,7 +38,7 @@ def bundle(run: Path, out: Path, card: dict[str, Any], adjust: Mapping[str, Any]
     with atomic_folder(out) as temporary:
         # Where the training's captures lay is nobody else's business.
         config = info.spec.adjusted(info.config, adjust or {})
-        create_run(temporary / "run", replace(info, config=config, more=()))
+        create_run(temporary / "run", replace(info, config=config, more=(), lists=()))
         slim = Checkpoint(Progress(progress.step, progress.structure, seconds=progress.seconds), weights, {})
         save_checkpoint(temporary / "run", slim)
         atomic_write_json(temporary / "card.json", to_json(card))

@@ -25,7 +25,7 @@ def check_processes(accelerator: Accelerator) -> None:
         raise ConfigError(
             "Weights cannot be sharded in a single process",
             why="each process keeps its share of them",
-            cure="start several, for example: torchrun --nproc-per-node 2 --no-python novelview train METHOD --shards",
+            cure="start several, for example: torchrun --nproc-per-node 2 --no-python -- novelview train METHOD --shards",
         )
 
 
