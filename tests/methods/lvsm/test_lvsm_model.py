@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
-from novelview.data.procedural import make_scene
+from novelview.data.procedural import ProceduralStream, make_scene
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError, DataError, MissingDependencyError
 from novelview.geometry.lenses import Lens
@@ -23,6 +27,7 @@ from novelview.methods.lvsm.frame import MARGIN, common_frame, mean_depth
 from novelview.methods.lvsm.photographs import Canvas, fitted_size, photographs
 from novelview.methods.recipe import Recipe
 from novelview.random import Draws, generator_for
+from novelview.training import load_method
 from novelview.types import ImageSource, Sample, Views
 
 TINY = METHOD.presets["tiny"]
@@ -304,6 +309,21 @@ def test_norms_do_not_decay() -> None:
     named = {id(p): name for name, p in model.named_parameters()}
     assert all("norm" in named[id(p)] or "image_token_decoder.0" in named[id(p)] for p in others["params"])
     assert any("n_light_field_latent" in named[id(p)] for p in decaying["params"])
+
+
+def test_the_weights_that_come_along_score_what_their_card_says(
+    benchmark: Callable[[str], ModuleType],
+) -> None:
+    assert METHOD.weights is not None
+    card = json.loads((METHOD.weights.parent / "card.json").read_text())
+    model, _ = load_method("lvsm")
+    assert sum(p.numel() for p in model.parameters()) == card["parameters"]
+    scores = benchmark("scoring")
+    stream = ProceduralStream(("object",), seed=1_500_000, size=96, sources=4)
+    found, _ = scores.over_samples(partial(scores.rendered, model), stream, 24)
+    assert found == pytest.approx(card["scores"]["object"]["psnr"], abs=0.02)
+    nearest, _ = scores.over_samples(partial(scores.swept, "nearest-view"), stream, 24)
+    assert found > nearest + 1
 
 
 def test_half_precision_is_for_rendering_and_changes_little(scene: Scene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -93,5 +94,6 @@ METHOD = MethodSpec(
     sampler=sampler,
     load_official=load_official,
     watched=watched,
+    weights=Path(__file__).parent / "weights" / "run",
     adjustable=frozenset({"views", "frame", "size", "precision", "compile"}),
 )
