@@ -17,6 +17,7 @@ from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.geometry.rigid import Similarity, look_at, random_rotations
+from novelview.methods.lvsm.attention import QUERIES, attend, attend_in_parts
 from novelview.methods.lvsm.config import LVSMConfig
 from novelview.methods.lvsm.networks import Cached, Network, build_network
 from novelview.methods.lvsm.posed import Posed, plucker_map
@@ -248,6 +249,25 @@ def test_half_precision_stays_near() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             found = net(known, asked)
         assert float((found.float() - net(known, asked)).abs().mean()) < 0.02
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(5, 7), (QUERIES, 40), (2 * QUERIES + 3, 300)])
+def test_attention_in_parts_is_attention(queries: int, keys: int) -> None:
+    generator = torch.Generator().manual_seed(queries)
+    query = torch.randn(2, 3, queries, 16, generator=generator)
+    key, value = torch.randn(2, 2, 3, keys, 16, generator=generator)
+    expected = F.scaled_dot_product_attention(query, key, value)
+    torch.testing.assert_close(attend_in_parts(query, key, value), expected, atol=1e-6, rtol=1e-5)
+    with torch.no_grad():
+        half = attend(query.bfloat16(), key.bfloat16(), value.bfloat16())
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), expected, atol=0.04, rtol=0.02)
+
+
+def test_attention_keeps_torchs_gradients_in_half_precision() -> None:
+    query, key, value = torch.randn(3, 1, 2, 6, 16, generator=torch.Generator().manual_seed(1)).bfloat16()
+    query.requires_grad_()
+    assert torch.equal(attend(query, key, value), F.scaled_dot_product_attention(query, key, value))
 
 
 @torch.no_grad()

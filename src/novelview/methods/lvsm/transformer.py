@@ -11,6 +11,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from novelview.methods.lvsm.attention import attend
 from novelview.methods.lvsm.relative import Places
 
 EPSILON = 1e-5
@@ -62,7 +63,7 @@ class Attention(nn.Module):
             seen = (torch.cat([kept[0], shown[0]], dim=2), torch.cat([kept[1], shown[1]], dim=2))
         if places is not None:
             query = places.ask(query)
-        found = F.scaled_dot_product_attention(query, *seen)
+        found = attend(query, *seen)
         if places is not None:
             found = places.take(found)
         return self.fc(rearrange(found, "b a n c -> b n (a c)")), shown
