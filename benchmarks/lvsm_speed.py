@@ -1,9 +1,10 @@
 """Seconds per view and peak memory of LVSM's networks of the paper's size on a CPU, with random weights.
 
     python benchmarks/lvsm_speed.py
+    python benchmarks/lvsm_speed.py --curve     # more inputs, decoder-only beside cached
 
-Every line is a process of its own, because memory is measured by its peak. A target of 256x256 is rendered after a first
-one that warms up; the smallest of three measurements counts where one costs less than ten seconds.
+Every line is a process of its own, because memory is measured by its peak. A target of 256x256 is rendered; of calls that
+take less than ten seconds the fastest of three counts.
 """
 
 from __future__ import annotations
@@ -37,19 +38,16 @@ Attention through torch's scaled_dot_product_attention in float32, by products o
 resident memory of the process, weights (about 650 MiB in float32) and imports included; lines of bfloat16 first make a
 float32 picture to compare with, which is in their peak. bfloat16 is autocast, with the weights kept in bfloat16.
 The authors' code, measured once in float32 on one thread of a CPU with AVX-512: decoder-only 20.4 to 20.9 s per view,
-encoder-decoder 22 to 23 s for encoding and 15.3 s per view; 2 inputs.
-
-"""
-FIRST = """## Two inputs
+encoder-decoder 22 to 23 s for encoding and 15.3 s per view; 2 inputs, as here.
 
 | network | precision | threads | encode s | per view s | peak MiB | PSNR against float32, dB |
 |---|---|---|---|---|---|---|
 """
-CURVE = """
-## More inputs
+CURVE = """# LVSM: seconds per view with more inputs
 
-{threads} threads, float32, positions by rays. "ratio" is decoder-only's seconds per view by those of the cached network; the
-layers' share of operations is 1 / (inputs + 1).
+Made by `benchmarks/lvsm_speed.py --curve`: networks of the paper's size, random weights, {size}x{size}, {threads} threads,
+bfloat16, torch {torch}, {processor}. "ratio" is decoder-only's seconds per view by those of
+the cached network, whose inputs are encoded once; its share of the layers' operations is 1 / (inputs + 1).
 
 | inputs | decoder-only per view s | cached encode s | cached per view s | ratio | inputs + 1 |
 |---|---|---|---|---|---|
@@ -64,6 +62,7 @@ class Case:
     precision: str
     threads: int
     views: int
+    compare: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,12 @@ class Options:
     """Measure this case alone, given as JSON, and print the result as JSON; used for the processes."""
     threads: int = 2
     """CPU threads of the curve over inputs."""
+    curve: bool = False
+    """Measure the curve over numbers of inputs."""
     views: tuple[int, ...] = (2, 4, 8, 16)
     """Numbers of inputs of the curve."""
-    out: Path = Path("benchmarks/results/lvsm_speed.md")
-    """Table to write."""
+    out: Path = Path("benchmarks/results")
+    """Folder of the tables: lvsm_speed.md and lvsm_speed_inputs.md."""
 
 
 def main(options: Options) -> None:
@@ -85,20 +86,23 @@ def main(options: Options) -> None:
     if options.case:
         print(json.dumps(measured(Case(**json.loads(options.case)))))
         return
-    text = HEAD.format(size=SIZE, torch=torch.__version__, processor=processor()) + FIRST
+    facts = {"size": SIZE, "torch": torch.__version__, "processor": processor()}
+    if options.curve:
+        file, text = options.out / "lvsm_speed_inputs.md", CURVE.format(threads=options.threads, **facts)
+        for views in options.views:
+            text = kept(file, text + curve_row(views, options.threads))
+        return
+    file, text = options.out / "lvsm_speed.md", HEAD.format(**facts)
     for network in ("decoder-only", "encoder-decoder", "cached"):
         for precision in ("float32", "bfloat16"):
             for threads in sorted({1, options.threads}):
-                text = kept(options, text + first_row(Case(network, precision, threads, 2)))
-    text += CURVE.format(threads=options.threads)
-    for views in options.views:
-        text = kept(options, text + curve_row(views, options.threads))
+                text = kept(file, text + first_row(Case(network, precision, threads, 2, compare=True)))
 
 
-def kept(options: Options, text: str) -> str:
+def kept(file: Path, text: str) -> str:
     """Shows the last line and writes all."""
     print(text.splitlines()[-1], flush=True)
-    atomic_write_text(options.out, text)
+    atomic_write_text(file, text)
     return text
 
 
@@ -112,7 +116,7 @@ def first_row(case: Case) -> str:
 
 def curve_row(views: int, threads: int) -> str:
     """Decoder-only beside cached."""
-    whole, cached = (apart(Case(name, "float32", threads, views)) for name in ("decoder-only", "cached"))
+    whole, cached = (apart(Case(name, "bfloat16", threads, views)) for name in ("decoder-only", "cached"))
     ratio = whole["view"] / cached["view"]
     figures = (
         f"{whole['view']:.1f} | {cached['encode']:.1f} | {cached['view']:.2f} | {ratio:.1f} | {views + 1}"
@@ -137,7 +141,7 @@ def measured(case: Case) -> dict[str, Any]:
     network = build_network(config).eval()
     inputs, target = posed(case.views, images=True), posed(1, images=False)
     half = case.precision == "bfloat16"
-    truth = network(inputs, target) if half else None
+    truth = network(inputs, target) if half and case.compare else None
     if half:
         network.to(torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
