@@ -28,8 +28,10 @@ Made by `benchmarks/lvsm_processes.py` on {cores} CPU cores, torch {torch}, gloo
 with {parameters:.1f} M parameters (the paper's width, {layers} blocks), batch 4, views of 32x32, AdamW, clipped gradients,
 averaged weights. One process has two threads, each of two has one. "Difference" is the largest of weights, optimiser
 states and averages from one process's, divided by the largest magnitude in the same tensor: float32 sums in another order.
+Training amplifies such rounding (`training_equality.md`); two processes with and without shards differ from one by as much.
 "Peak" is the resident memory of the larger process; a plain Python that imports torch has {imports:.0f} MiB. With shards,
-checkpoints are gathered whole on the main process, which its peak includes; a whole copy of the weights waits for rendering.
+checkpoints are gathered whole on the main process and a whole copy of the weights waits in the CPU's memory for rendering,
+which is why shards save a device's memory, and none where the CPU is the device.
 
 | training | seconds per step | peak MiB | difference |
 |---|---|---|---|

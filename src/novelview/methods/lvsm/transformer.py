@@ -70,7 +70,10 @@ class Attention(nn.Module):
 
     def _shown(self, key: Heads, value: Heads, places: Places | None) -> Shown:
         key = self.k_norm(key)
-        return (key, value) if places is None else (places.show(key), places.show(value))
+        if places is not None:
+            return places.show(key), places.show(value)
+        # Not a view of the projection: what a block in shards gives away must be its own.
+        return key, value.contiguous()
 
     def _project(self, tokens: Float[Tensor, "b n d"], first: int, last: int) -> list[Heads]:
         """Queries (0), keys (1) and values (2) from ``first`` up to ``last``, in heads."""
