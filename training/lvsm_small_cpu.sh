@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# LVSM's bundled weights: 2 CPU cores, about 1 1/4 hours, procedural objects alone. Start it again to go on after a stop.
+# LVSM's bundled weights: 2 CPU cores, about an hour, procedural objects alone. Start it again to go on after a stop.
 set -euo pipefail
 RUN=${1:-runs/lvsm-small}
 if [ -f "$RUN/run.json" ]; then

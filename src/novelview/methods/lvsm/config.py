@@ -178,7 +178,7 @@ PRESETS = {
             ema=0.999,
             precision="float32",
         ),
-        "a sixtieth of the paper's size, cached: trains on two CPU cores in an hour and a quarter",
+        "a sixtieth of the paper's size, cached: trains on two CPU cores in an hour",
     ),
     "decoder-only": Preset(
         LVSMConfig(**_VIDEO), _PUBLISHED, "the paper's network for scenes, 170.8 M parameters, for GPUs"
