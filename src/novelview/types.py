@@ -285,6 +285,11 @@ class Bounds:
     forward_facing: bool = False
     front: FrontView | None = None
 
+    @property
+    def middle_depth(self) -> float:
+        """The depth in the middle of the disparity range: the harmonic mean of near and far."""
+        return 2 / (1 / self.near + 1 / self.far)
+
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
         values["far"] = None if self.far == float("inf") else self.far

@@ -13,7 +13,7 @@ from novelview.data.formats import READERS
 from novelview.data.images import system_memory
 from novelview.data.mix import KEPT_OPEN, Items, SceneMix
 from novelview.data.open import CACHE_SHARE, open_scene
-from novelview.data.samples import Source
+from novelview.data.samples import SampleSampler, Source
 from novelview.data.scene import Scene
 from novelview.errors import DataError
 
@@ -118,17 +118,25 @@ class ManyScenes(Sequence[Scene]):
         return scene
 
 
-def captured_samples(
-    scenes: Sequence[Scene], items: Callable[[Scene], Items], seed: int
-) -> tuple[list[Source], list[float]]:
-    """Samples of captures for a :class:`~novelview.data.samples.SampleSampler`, and how often the turn of each comes.
+def mixed_samples(
+    made: Source,
+    scenes: Sequence[Scene],
+    items: Callable[[Scene], Items],
+    share: float,
+    batch: int,
+    seed: int,
+) -> SampleSampler:
+    """Samples that are made, and samples of captures.
 
-    Scenes that are open are a source each, procedural ones left out; those of lists are one together, whose turn comes as
-    often as there are scenes in it.
+    Captures that are open take turns; those of lists are one source together, whose turn comes as often as there are
+    scenes in it. Procedural scenes are no captures.
 
     Args:
+        made: endless samples without a capture.
         scenes: perhaps :class:`ManyScenes`.
         items: what a scene's samples are.
+        share: of the steps that see what is made; all, where there is no capture.
+        batch: samples per step.
         seed: of the draws.
     """
     opened = scenes.opened if isinstance(scenes, ManyScenes) else scenes
@@ -138,4 +146,6 @@ def captured_samples(
     if listed:
         sources.append(SceneMix(len(listed), lambda i: scenes[listed[i]], items, seed).item)
         turns.append(float(len(listed)))
-    return sources, turns
+    kept = share if sources else 1.0
+    weights = [kept, *[(1 - kept) / sum(turns) * turn for turn in turns]]
+    return SampleSampler([made, *sources], batch, seed, weights)

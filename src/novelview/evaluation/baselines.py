@@ -51,13 +51,8 @@ def view_angles(camera: Cameras, cameras: Cameras, depth: float) -> Float[Tensor
     return cosine.clamp(-1, 1).acos() + torch.atan(shift / depth)
 
 
-def _middle_depth(bounds: Bounds) -> float:
-    """The depth in the middle of the disparity range."""
-    return 2 / (1 / bounds.near + 1 / bounds.far)
-
-
 def _nearest_view(views: Views, bounds: Bounds, camera: Cameras) -> Frames:
-    nearest = int(view_angles(camera, views.cameras, _middle_depth(bounds)).argmin())
+    nearest = int(view_angles(camera, views.cameras, bounds.middle_depth).argmin())
     width, height = camera.common_size
     image = views.image(nearest)
     if image.shape[:2] != (height, width):
@@ -80,7 +75,7 @@ def _sweep_average(views: Views, bounds: Bounds, camera: Cameras) -> Frames:
 def _sweep_argmin(views: Views, bounds: Bounds, camera: Cameras) -> Frames:
     chosen, weights = _sources(views, bounds, camera)
     rgb = _nearest_view(views, bounds, camera).rgb[0]
-    depth = torch.full_like(rgb[..., 0], _middle_depth(bounds))
+    depth = torch.full_like(rgb[..., 0], bounds.middle_depth)
     best = torch.full_like(depth, float("inf"))
     background = None if bounds.background is None else torch.tensor(bounds.background)
     for at, colours, valid in _warped_planes(views[chosen.tolist()], bounds, camera):
@@ -94,7 +89,7 @@ def _sweep_argmin(views: Views, bounds: Bounds, camera: Cameras) -> Frames:
 
 def _sources(views: Views, bounds: Bounds, camera: Cameras) -> tuple[Int[Tensor, " v"], Float[Tensor, " v"]]:
     """The training views nearest to a camera, and blending weights that fall with the angle squared."""
-    angles = view_angles(camera, views.cameras, _middle_depth(bounds))
+    angles = view_angles(camera, views.cameras, bounds.middle_depth)
     chosen = angles.argsort()[:SOURCES]
     weights = (angles[chosen] + 1e-3) ** -2
     return chosen, weights / weights.sum()

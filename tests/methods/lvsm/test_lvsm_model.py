@@ -23,7 +23,7 @@ from novelview.geometry.lenses import Lens
 from novelview.geometry.rigid import Similarity, look_at, random_rotations
 from novelview.methods.lvsm import LVSM, METHOD
 from novelview.methods.lvsm.config import LVSMConfig
-from novelview.methods.lvsm.frame import MARGIN, common_frame, mean_depth
+from novelview.methods.lvsm.frame import MARGIN, common_frame
 from novelview.methods.lvsm.photographs import Canvas, fitted_size, photographs
 from novelview.methods.recipe import Recipe
 from novelview.random import Draws, generator_for
@@ -90,7 +90,7 @@ def test_cameras_that_look_apart_have_a_frame() -> None:
 
 
 def test_by_depth_the_number_of_cameras_does_not_change_the_unit(scene: Scene) -> None:
-    cameras, depth = scene.train.cameras, mean_depth(scene.bounds)
+    cameras, depth = scene.train.cameras, scene.bounds.middle_depth
     scales = {common_frame(cameras[: n + 1], depth, by_depth=True).scale for n in range(4)}
     assert len(scales) == 1
     assert common_frame(cameras[:2], depth).scale != common_frame(cameras[:3], depth).scale

@@ -10,7 +10,7 @@ import torch
 from novelview.data.procedural import ProceduralStream, make_scene
 from novelview.data.samples import SampleSampler, SceneSamples, Source, halved
 from novelview.data.scene import Scene
-from novelview.data.scene_list import captured_samples
+from novelview.data.scene_list import mixed_samples
 from novelview.data.sequences import SequenceSamples
 from novelview.data.squares import squares
 from novelview.errors import DataError
@@ -42,10 +42,7 @@ def sampler(scenes: Sequence[Scene], config: LVSMConfig, recipe: Recipe, seed: i
         item = _captured(scene, config, recipe, seed)
         return lambda index: halved(item(index)) if index < coarse else item(index)
 
-    captured, turns = captured_samples(scenes, of, seed)
-    share = config.procedural if captured else 1.0
-    weights = [share, *[(1 - share) / sum(turns) * turn for turn in turns]]
-    return SampleSampler([made, *captured], recipe.batch, seed, weights)
+    return mixed_samples(made, scenes, of, config.procedural, recipe.batch, seed)
 
 
 def _captured(scene: Scene, config: LVSMConfig, recipe: Recipe, seed: int) -> Source:

@@ -27,17 +27,11 @@ def network_frame(inputs: Cameras, targets: Cameras | None, bounds: Bounds, conf
         bounds: of the scene.
         config: of the network.
     """
-    depth = mean_depth(bounds)
     if config.frame == "world":
         return Similarity.identity()
     everyone = [inputs] if targets is None or config.frame == "inputs" else [inputs, targets]
     cameras = Cameras.concatenate([each.undistorted() for each in everyone])
-    return common_frame(cameras, depth, by_depth=config.unit == "depth")
-
-
-def mean_depth(bounds: Bounds) -> float:
-    """Harmonic mean of the nearest and the farthest depth, in scene units."""
-    return 2 / (1 / bounds.near + 1 / bounds.far)
+    return common_frame(cameras, bounds.middle_depth, by_depth=config.unit == "depth")
 
 
 def common_frame(cameras: Cameras, depth: float, *, by_depth: bool = False) -> Similarity:

@@ -10,7 +10,7 @@ import torch
 from novelview.data.procedural import ProceduralStream, make_scene
 from novelview.data.samples import SampleSampler, SceneSamples, Source, halved, zoomed
 from novelview.data.scene import Scene
-from novelview.data.scene_list import captured_samples
+from novelview.data.scene_list import mixed_samples
 from novelview.methods.method import MethodSpec, Traits
 from novelview.methods.quark.config import PRESETS, QuarkConfig
 from novelview.methods.quark.losses import lpips_of
@@ -50,10 +50,7 @@ def sampler(scenes: Sequence[Scene], config: QuarkConfig, recipe: Recipe, seed: 
 
         return seen
 
-    captured, turns = captured_samples(scenes, of, seed)
-    share = config.procedural if captured else 1.0
-    weights = [share, *[(1 - share) / sum(turns) * turn for turn in turns]]
-    return SampleSampler([made, *captured], recipe.batch, seed, weights)
+    return mixed_samples(made, scenes, of, config.procedural, recipe.batch, seed)
 
 
 def _focal_factor(config: QuarkConfig, seed: int, index: int) -> float:
