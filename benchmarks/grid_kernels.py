@@ -21,10 +21,11 @@ import torch  # noqa: E402
 
 from novelview.data.procedural import demo_scene  # noqa: E402
 from novelview.files import atomic_write_text  # noqa: E402
-from novelview.methods.grid import METHOD, fused, model, reference  # noqa: E402
+from novelview.methods.grid import METHOD  # noqa: E402
 from novelview.methods.grid.model import Grid  # noqa: E402
 from novelview.random import Draws, generator_for  # noqa: E402
 from novelview.training.engine import train  # noqa: E402
+from novelview.volumes import fused, reference, volume  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "grid_kernels.md"
 ROUNDS = 7
@@ -71,7 +72,7 @@ def compare(method: Grid, work: Callable[[], None]) -> tuple[float, float]:
     taken: dict[ModuleType, list[float]] = {reference: [], fused: []}
     for turn in range(ROUNDS + 1):
         for module, times in taken.items():
-            model.kernels_for = lambda table, module=module: module
+            volume.kernels_for = lambda table, module=module: module
             start = time.perf_counter()
             work()
             if turn > 0:

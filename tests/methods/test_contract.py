@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ def test_presets_are_complete_and_survive_json(spec: MethodSpec) -> None:
 
 
 def test_every_option_is_documented(spec: MethodSpec) -> None:
-    source = inspect.getsource(spec.config)
+    source = "".join(inspect.getsource(kind) for kind in spec.config.__mro__ if is_dataclass(kind))
     for field in fields(spec.config):
         after = source.split(f"    {field.name}:", 1)[1].split("\n", 1)[1].lstrip()
         assert after.startswith('"""'), f"{field.name} has no line of help"

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelview.geometry.rays import Rays
-from novelview.methods.grid.lookup import Coordinates
 from novelview.types import Bounds, FrontView
+from novelview.volumes.lookup import Coordinates
 
 FARTHEST = 20.0  # What lies farther than so many times Bounds.far looks the same as if it lay there.
 

@@ -1,4 +1,4 @@
-"""Fast path of :mod:`novelview.methods.grid.reference` on a CPU: each ray from front to back in one compiled loop.
+"""Fast path of :mod:`novelview.volumes.reference` on a CPU: each ray from front to back in one compiled loop.
 
 Compiled by numba at first use and kept in its cache. Every thread takes one contiguous part of the rays and, on the way
 back, gradient tables of its own, so that the result depends on the number of threads only by rounding.
@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelview.methods.grid.lookup import Coordinates
-from novelview.methods.grid.reference import LEAST_LIGHT, LEAST_WEIGHT
 from novelview.rendering.compiled import array, compiled, inlined
+from novelview.volumes.lookup import Coordinates
+from novelview.volumes.reference import LEAST_LIGHT, LEAST_WEIGHT
 
 # More threads would each add a gradient table as large as the grid.
 MOST_THREADS = 4
@@ -35,7 +35,7 @@ def guide(
     count: int,
     jitter: Float[Tensor, "r 1"],
 ) -> tuple[Tensor, Tensor]:
-    """See :func:`novelview.methods.grid.reference.guide`."""
+    """See :func:`novelview.volumes.reference.guide`."""
     covered, shares = length.new_empty(len(length)), length.new_empty(len(length), count)
     arrays = [array(axis) for axis in position]
     rays = (array(length), array(jitter[:, 0]))
@@ -50,7 +50,7 @@ def composite(
     position: Coordinates,
     length: Float[Tensor, "r s"],
 ) -> tuple[Tensor, Tensor]:
-    """See :func:`novelview.methods.grid.reference.composite`."""
+    """See :func:`novelview.volumes.reference.composite`."""
     total, weights = _Composite.apply(density, colour, shift, *position, length)
     return total, weights
 

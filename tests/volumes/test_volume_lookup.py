@@ -6,7 +6,7 @@ import itertools
 
 import torch
 
-from novelview.methods.grid.lookup import nearest, trilinear
+from novelview.volumes.lookup import nearest, trilinear
 
 SHAPE = (5, 4, 7)
 

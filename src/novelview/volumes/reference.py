@@ -1,6 +1,6 @@
 """What happens along rays, in plain torch: where to look, and what is seen there.
 
-:mod:`novelview.methods.grid.fused` does the same, about twice as fast, on a CPU.
+:mod:`novelview.volumes.fused` does the same, about twice as fast, on a CPU.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from novelview.methods.grid.lookup import Coordinates, flat, nearest, trilinear
-from novelview.methods.grid.sampling import importance_shares
 from novelview.rendering.volume import opacity, weights_from_density
+from novelview.volumes.lookup import Coordinates, flat, nearest, trilinear
+from novelview.volumes.sampling import importance_shares
 
 # Samples that contribute less to their pixel are not given a colour.
 LEAST_WEIGHT = 1e-3

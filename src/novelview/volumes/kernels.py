@@ -8,14 +8,14 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from novelview.methods.grid import reference
-from novelview.methods.grid.lookup import Coordinates
 from novelview.rendering.compiled import can_compile
+from novelview.volumes import reference
+from novelview.volumes.lookup import Coordinates
 
 
 @runtime_checkable
 class Kernels(Protocol):
-    """What :mod:`novelview.methods.grid.reference` and :mod:`novelview.methods.grid.fused` offer."""
+    """What :mod:`novelview.volumes.reference` and :mod:`novelview.volumes.fused` offer."""
 
     def guide(
         self,
@@ -43,6 +43,6 @@ def kernels_for(table: Tensor) -> Kernels:
 def _on_cpu() -> Kernels:
     if not can_compile():
         return reference
-    from novelview.methods.grid import fused
+    from novelview.volumes import fused
 
     return fused

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from novelview.geometry.rays import Rays
-from novelview.methods.grid.warp import BoxWarp, ContractedWarp, FrontWarp, Warp, make_warp
 from novelview.types import Bounds, FrontView
+from novelview.volumes.warp import BoxWarp, ContractedWarp, FrontWarp, Warp, make_warp
 
 OPEN = Bounds(near=0.5, far=6.0, box_min=(-1.0, -2.0, 0.0), box_max=(1.0, 1.0, 2.0))
 CLOSED = Bounds(near=0.5, far=6.0, box_min=(-1.0, -2.0, 0.0), box_max=(1.0, 1.0, 2.0), unbounded=False)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from novelview.methods.grid.harmonics import harmonics
-from novelview.methods.grid.losses import distortion, total_variation
-from novelview.methods.grid.sampling import edges_between, importance_shares
+from novelview.volumes.losses import distortion, total_variation
+from novelview.volumes.sampling import edges_between, importance_shares
 
 
 def test_edges_run_from_near_to_far() -> None:
@@ -52,10 +51,3 @@ def test_total_variation_visits_every_slice(generator: torch.Generator) -> None:
     for step in range(40):
         visited += torch.autograd.grad(total_variation(table, step, 4), table)[0].abs()
     assert bool((visited > 0).all())
-
-
-def test_harmonics_are_orthogonal_on_the_sphere(generator: torch.Generator) -> None:
-    basis = harmonics(torch.randn(100_000, 3, generator=generator), 2)
-    products = basis.T @ basis / len(basis)
-    size = products.diagonal().sqrt()
-    torch.testing.assert_close(products / size / size[:, None], torch.eye(9), atol=0.02, rtol=0)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from novelview.methods.grid import kernels, reference
-from novelview.methods.grid.kernels import kernels_for
-from novelview.methods.grid.lookup import Coordinates
+from novelview.volumes import kernels, reference
+from novelview.volumes.kernels import kernels_for
+from novelview.volumes.lookup import Coordinates
 
-fused = pytest.importorskip("novelview.methods.grid.fused", reason="numba is not installed")
+fused = pytest.importorskip("novelview.volumes.fused", reason="numba is not installed")
 
 SHIFT = -1.0
 
