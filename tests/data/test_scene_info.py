@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from novelview.cameras import Cameras
+from novelview.cameras.shell import Shell
 from novelview.data.info import describe, overlap
 from novelview.data.procedural import make_scene
 from novelview.data.rig import draw_rig, write_rig
@@ -52,6 +53,30 @@ def test_both_kinds_of_cameras_are_drawn_in_their_colours(scene: Scene, tmp_path
     without = draw_rig(replace(scene, test=scene.train[[]]))
     drawn = {colour for _, colour in without.crop((0, 0, 1260, 420)).getcolors(maxcolors=1 << 24) or []}
     assert (0xEA, 0x58, 0x0C) not in drawn
+
+
+def colours(picture: Image.Image) -> set[object]:
+    """Of the panels, without the legend."""
+    return {colour for _, colour in picture.crop((0, 0, 1260, 420)).getcolors(maxcolors=1 << 24) or []}
+
+
+def test_pseudo_cameras_are_drawn_in_a_third_colour(scene: Scene, tmp_path: Path) -> None:
+    green, plain = (0x15, 0x80, 0x3D), draw_rig(scene)
+    pseudo = Shell(scene.train.cameras).cameras(1000, torch.Generator().manual_seed(0))
+    write_rig(tmp_path / "rig.png", scene, pseudo)
+    with Image.open(tmp_path / "rig.png") as stored:
+        picture = stored.convert("RGB")
+    assert green not in colours(plain)
+    assert {green, (0x25, 0x63, 0xEB), (0xEA, 0x58, 0x0C)} <= colours(picture)
+    legend = (0, 420, 1260, 450)
+    assert picture.crop(legend).tobytes() != plain.crop(legend).tobytes()
+    assert draw_rig(scene, pseudo[[]]).tobytes() == plain.tobytes()
+
+
+def test_pseudo_cameras_far_away_are_within_the_picture(scene: Scene) -> None:
+    far = scene.train.cameras[[0]]
+    far = replace(far, camera_to_world=far.camera_to_world + torch.tensor([0.0, 0.0, 0.0, 30.0]))
+    assert (0x15, 0x80, 0x3D) in colours(draw_rig(scene, far))
 
 
 def test_a_single_view_can_be_described_and_drawn(scene: Scene) -> None:

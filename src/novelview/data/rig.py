@@ -9,34 +9,48 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from novelview.cameras.cameras import Cameras
 from novelview.data.scene import Scene
 from novelview.files import atomic_file
-from novelview.types import Views
 
 _SIDE, _MARGIN = 420, 44
 _TRAIN, _TEST, _BOX, _INK, _PAPER = "#2563eb", "#ea580c", "#9ca3af", "#111827", "#ffffff"
+_PSEUDO = "#15803d"
+# Of thousands of pseudo cameras, so many are enough to see where they stand; they are so much smaller than real ones.
+_MOST, _SMALLER = 400, 0.4
 # Panel title, and which scene axes go right and up in it, with their signs.
 _PANELS = (("top", 0, 1), ("front", 0, 2), ("side", 1, 2))
 
 
-def write_rig(path: str | Path, scene: Scene) -> None:
+def write_rig(path: str | Path, scene: Scene, pseudo: Cameras | None = None) -> None:
     """Draw training (blue) and held-out (orange) cameras and the scene's box as a PNG; axes of the scene frame.
+
+    Args:
+        path: of the picture.
+        scene: whose cameras are drawn.
+        pseudo: cameras that never were, in the scene's frame: small and green, some hundreds of them at most.
 
     Raises:
         OutputError: the file cannot be written.
     """
     with atomic_file(path) as temporary:
-        draw_rig(scene).save(temporary, format="PNG")
+        draw_rig(scene, pseudo).save(temporary, format="PNG")
 
 
-def draw_rig(scene: Scene) -> Image.Image:
+def draw_rig(scene: Scene, pseudo: Cameras | None = None) -> Image.Image:
     """The picture that :func:`write_rig` writes."""
     picture = Image.new("RGB", (_SIDE * len(_PANELS), _SIDE + 30), _PAPER)
     draw = ImageDraw.Draw(picture)
     length = 0.08 * _span(scene)
-    shown = torch.cat(
-        [_frusta(part, length).reshape(-1, 3) for part in (scene.train, scene.test) if len(part)]
-    )
+    drawn = pseudo[:: math.ceil(len(pseudo) / _MOST)] if pseudo else None
+    # Real cameras come last, and so on top.
+    layers = [] if drawn is None else [(_frusta(drawn, _SMALLER * length), _PSEUDO)]
+    layers += [
+        (_frusta(part.cameras, length), colour)
+        for part, colour in ((scene.train, _TRAIN), (scene.test, _TEST))
+        if len(part)
+    ]
+    shown = torch.cat([points for points, _ in layers]).reshape(-1, 3)
     if not scene.bounds.unbounded:
         shown = torch.cat([shown, torch.tensor([scene.bounds.box_min, scene.bounds.box_max])])
     centre = (shown.amax(0) + shown.amin(0)) / 2
@@ -49,18 +63,17 @@ def draw_rig(scene: Scene) -> Image.Image:
             return middle + flat * torch.tensor([1.0, -1.0])
 
         _draw_box(draw, scene, place, right, up)
-        for part, colour in ((scene.train, _TRAIN), (scene.test, _TEST)):
-            if len(part):
-                _draw_frusta(draw, place(_frusta(part, length)), colour)
+        for points, colour in layers:
+            _draw_frusta(draw, place(points), colour)
         axes = f"{title}: {'xyz'[right]} to the right, {'xyz'[up]} up"
         draw.text((_SIDE * panel + 12, 10), axes, fill=_INK, font=_font())
-    _draw_legend(draw, scene, zoom)
+    counted = f"{len(pseudo)} pseudo cameras, {len(drawn)} drawn" if pseudo and drawn else ""
+    _draw_legend(draw, scene, zoom, counted)
     return picture
 
 
-def _frusta(views: Views, length: float) -> Tensor:
+def _frusta(cameras: Cameras, length: float) -> Tensor:
     """Centre and the four image corners of each camera, ``length`` in front of it (n, 5, 3)."""
-    cameras = views.cameras
     zero = torch.zeros(len(cameras))
     width, height = cameras.sizes.to(torch.float32).unbind(-1)
     corners = torch.stack([zero, zero, width, zero, width, height, zero, height], dim=-1).view(-1, 4, 2)
@@ -93,7 +106,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, scene: Scene, place: object, right: int
     draw.rectangle((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), outline=_BOX)
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, scene: Scene, zoom: float) -> None:
+def _draw_legend(draw: ImageDraw.ImageDraw, scene: Scene, zoom: float, pseudo: str) -> None:
     """A scale bar of a round length in the user's units, and what the colours mean."""
     unit = scene.to_input.scale
     longest = 0.25 * _SIDE / zoom * unit
@@ -105,12 +118,14 @@ def _draw_legend(draw: ImageDraw.ImageDraw, scene: Scene, zoom: float) -> None:
         (f"{bar:g} units of the capture", _INK),
         (f"{len(scene.train)} training views", _TRAIN),
         (f"{len(scene.test)} held out", _TEST),
+        (pseudo, _PSEUDO),
         ("" if scene.bounds.unbounded else "box of the scene", _BOX),
     )
-    for i, (text, colour) in enumerate(texts):
-        draw.text(
-            (x + (150 if i else bar / unit * zoom + 10) + 260 * i, y - 7), text, fill=colour, font=_font()
-        )
+    x += bar / unit * zoom + 10
+    for text, colour in texts:
+        if text:
+            draw.text((x, y - 7), text, fill=colour, font=_font())
+            x += draw.textlength(text, font=_font()) + 40
 
 
 def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:

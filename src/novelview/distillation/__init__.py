@@ -1,0 +1,1 @@
+"""Views that a trained method makes up, for another to learn from."""
