@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from novelview.geometry.rays import Rays
-from novelview.methods.nerf.checkpoint import SYNTHETIC, load_official
+from novelview.methods.nerf.checkpoint import load_official
 from novelview.methods.nerf.config import NeRFConfig
 from novelview.methods.nerf.model import Look, NeRF, Randomness
 from novelview.methods.nerf.ndc import MARGIN
+from novelview.methods.official import SYNTHETIC
 from novelview.rendering.volume import disparity
 from novelview.types import Bounds, FrontView
 from parity import Row, arrays, command, error, table

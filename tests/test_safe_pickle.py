@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from argparse import Namespace
 from collections import OrderedDict
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from novelview.errors import CheckpointError
-from novelview.safe_pickle import load_tensors
+from novelview.safe_pickle import StandIn, load_tensors
 
 
 def test_plain_content_is_read(tmp_path: Path) -> None:
@@ -32,3 +34,32 @@ def test_a_whole_module_is_refused_with_its_class_named(tmp_path: Path) -> None:
 def test_a_folder_is_not_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         load_tensors(tmp_path)
+
+
+def test_objects_of_named_classes_become_inert_stand_ins(tmp_path: Path) -> None:
+    options = Namespace(width=3, nested=Namespace(depth=2))
+    vars(options)["__class__"] = set
+    torch.save({"options": options, "weight": torch.eye(2)}, tmp_path / "file.tar")
+    with pytest.raises(CheckpointError, match=r"argparse\.Namespace"):
+        load_tensors(tmp_path / "file.tar")
+    read = load_tensors(tmp_path / "file.tar", ["argparse.Namespace"])["options"]
+    assert type(read) is StandIn
+    assert read.state["width"] == 3
+    assert read.state["__class__"] is set
+    assert read.state["nested"].state == {"depth": 2}
+    assert not hasattr(read, "width")
+    assert (StandIn, "argparse.Namespace") not in torch.serialization.get_safe_globals()
+
+
+def test_an_object_without_a_state_has_an_empty_one(tmp_path: Path) -> None:
+    torch.save(Namespace(), tmp_path / "file.tar")
+    assert load_tensors(tmp_path / "file.tar", ["argparse.Namespace"]).state == {}
+
+
+def test_stand_ins_refuse_arguments_and_strange_states() -> None:
+    with pytest.raises(TypeError):
+        StandIn(1)  # type: ignore[call-arg]
+    with pytest.raises(pickle.UnpicklingError):
+        StandIn().__setstate__((None, {"__class__": int}))
+    with pytest.raises(AttributeError):
+        StandIn().width = 3  # type: ignore[attr-defined]

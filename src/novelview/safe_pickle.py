@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import torch
 
 from novelview.errors import CheckpointError
 
 
-def load_tensors(path: Path) -> Any:
+@final
+class StandIn:
+    """Takes the place of an object whose class must not run: holds what was saved of it, and does nothing.
+
+    Attributes:
+        state: the object's attributes, which may be anything that a file can hold; they are looked at, never called.
+    """
+
+    __slots__ = ("state",)
+    state: dict[Any, Any]
+
+    # Without arguments, so that a file cannot hand any to a constructor.
+    def __new__(cls) -> StandIn:
+        made = super().__new__(cls)
+        made.state = {}
+        return made
+
+    # All that a file wants to set goes through here: none of it becomes an attribute of this object.
+    def __setstate__(self, state: Any) -> None:
+        if type(state) is not dict:
+            raise pickle.UnpicklingError(f"Unsupported state: {type(state).__name__}")
+        self.state = state
+
+
+def load_tensors(path: Path, stand_ins: Sequence[str] = ()) -> Any:
     """What a PyTorch file holds, as long as that is tensors, numbers, text and containers of them.
+
+    Args:
+        path: the file.
+        stand_ins: full names, such as "argparse.Namespace", of classes that may occur too: their objects become
+            :class:`StandIn`, and the classes themselves are neither looked up nor called.
 
     Raises:
         CheckpointError: the file is missing, damaged, or asks for code to be run; nothing of it was run.
@@ -20,7 +50,8 @@ def load_tensors(path: Path) -> Any:
     if not path.is_file():
         raise CheckpointError("There is no such checkpoint", where=path, cure="check the path")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([(StandIn, name) for name in stand_ins]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "This checkpoint is refused",

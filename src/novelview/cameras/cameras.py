@@ -241,6 +241,11 @@ class Cameras:
         size = torch.tensor([width, height], device=self.device)
         return replace(self, intrinsics=self.intrinsics - shift, sizes=size.expand(len(self), 2))
 
+    def through_pixels(self, pixel_centre: float) -> Cameras:
+        """Cameras whose rays pass at ``pixel_centre`` instead of 0.5 in every pixel, for networks that learnt so."""
+        offset = 0.5 - pixel_centre
+        return replace(self, intrinsics=self.intrinsics + self.intrinsics.new_tensor([0, 0, offset, offset]))
+
     def pixel_grid(self) -> Float[Tensor, "h w 2"]:
         """Pixel centres (x, y) of the common image size."""
         width, height = self.common_size

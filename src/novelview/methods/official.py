@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,32 @@ from torch import Tensor, nn
 
 from novelview.errors import CheckpointError
 from novelview.safe_pickle import load_tensors
+from novelview.types import Bounds
+
+# Checkpoints of single scenes say nothing of the scene; these are the bounds of NeRF's synthetic ones.
+SYNTHETIC = Bounds(
+    near=2.0,
+    far=6.0,
+    box_min=(-1.5, -1.5, -1.5),
+    box_max=(1.5, 1.5, 1.5),
+    unbounded=False,
+    background=(1.0, 1.0, 1.0),
+)
 
 
-def read_file(path: Path) -> Any:
+def read_file(path: Path, stand_ins: Sequence[str] = ()) -> Any:
     """What a ``.safetensors`` or a PyTorch file holds; nothing in it is run.
+
+    Args:
+        path: the file.
+        stand_ins: full names of classes whose objects are read as inert stand-ins, see
+            :func:`~novelview.safe_pickle.load_tensors`.
 
     Raises:
         CheckpointError: the file is missing, damaged, or asks for code to be run.
     """
     if path.suffix != ".safetensors" or not path.is_file():
-        return load_tensors(path)
+        return load_tensors(path, stand_ins)
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:

@@ -21,3 +21,13 @@ def frequency_encoding(x: Float[Tensor, "*b c"], octaves: int) -> Float[Tensor, 
     angles = x[..., None, :] * scales[:, None]
     waves = torch.stack([angles.sin(), angles.cos()], dim=-2)  # *b, octaves, 2, c
     return torch.cat([x, waves.flatten(-3)], dim=-1)
+
+
+def grouped_frequency_encoding(x: Float[Tensor, "*b c"], octaves: int) -> Float[Tensor, "*b d"]:
+    """sin v, sin 2v, sin 4v, ..., cos v, cos 2v, cos 4v, ..., v of every channel v, channel after channel (R2L's code).
+
+    The values of :func:`frequency_encoding`, and as many, in another order.
+    """
+    scales = 2.0 ** torch.arange(octaves, dtype=x.dtype, device=x.device)
+    angles = x[..., None] * scales
+    return torch.cat([angles.sin(), angles.cos(), x[..., None]], dim=-1).flatten(-2)

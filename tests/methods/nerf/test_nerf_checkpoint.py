@@ -14,9 +14,10 @@ from torch import Tensor
 
 from novelview.errors import CheckpointError
 from novelview.methods.discovery import find
-from novelview.methods.nerf.checkpoint import COARSE, FINE, SYNTHETIC, load_official
+from novelview.methods.nerf.checkpoint import COARSE, FINE, load_official
 from novelview.methods.nerf.config import NeRFConfig
 from novelview.methods.nerf.model import NeRF
+from novelview.methods.official import SYNTHETIC
 
 SMALL = NeRFConfig(width=8, depth=6, point_octaves=3, direction_octaves=2)
 

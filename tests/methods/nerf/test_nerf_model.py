@@ -15,10 +15,10 @@ from novelview.data.scene import Scene
 from novelview.errors import ConfigError, MethodError
 from novelview.geometry.rays import Rays
 from novelview.methods.discovery import find
-from novelview.methods.nerf.checkpoint import SYNTHETIC
 from novelview.methods.nerf.config import PRESETS, NeRFConfig
-from novelview.methods.nerf.model import NeRF, Randomness, through_pixels
+from novelview.methods.nerf.model import NeRF, Randomness
 from novelview.methods.nerf.ndc import MARGIN, FrontFrame
+from novelview.methods.official import SYNTHETIC
 from novelview.random import Draws
 from novelview.types import Bounds, Views
 
@@ -77,11 +77,11 @@ def test_dense_space_is_seen_at_the_near_plane(wall: Cameras) -> None:
 
 
 def test_pixel_centre_moves_the_rays(wall: Cameras) -> None:
-    corner = through_pixels(wall, 0.0).rays()
+    corner = wall.through_pixels(0.0).rays()
     grid = wall.pixel_grid() - 0.5
     expected = wall.rays_through(grid.reshape(1, -1, 2).expand(3, -1, -1))
     torch.testing.assert_close(corner.directions, expected.directions.reshape(3, 24, 32, 3))
-    torch.testing.assert_close(through_pixels(wall, 0.5).rays().directions, wall.rays().directions)
+    torch.testing.assert_close(wall.through_pixels(0.5).rays().directions, wall.rays().directions)
 
 
 def test_training_and_rendering_agree_where_a_pixel_is(wall: Cameras) -> None:
@@ -91,7 +91,7 @@ def test_training_and_rendering_agree_where_a_pixel_is(wall: Cameras) -> None:
     )
     config = replace(TINY, pixel_centre=0.0)
     batch = find("nerf").sampler([scene], config, PRESETS["tiny"].recipe, 0).batch(0)
-    all_rays, colours = through_pixels(wall, 0.0).rays().directions.reshape(-1, 3), images.reshape(-1, 3)
+    all_rays, colours = wall.through_pixels(0.0).rays().directions.reshape(-1, 3), images.reshape(-1, 3)
     nearest = torch.cdist(batch.rays.directions.double(), all_rays.double()).argmin(dim=-1)
     torch.testing.assert_close(batch.rgb, colours[nearest], atol=0.5 / 255, rtol=0)
 

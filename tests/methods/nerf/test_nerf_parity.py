@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from novelview.methods.nerf.checkpoint import SYNTHETIC
 from novelview.methods.nerf.config import PRESETS, NeRFConfig
 from novelview.methods.nerf.model import NeRF
+from novelview.methods.official import SYNTHETIC
 
 
 def test_every_recorded_case_is_reproduced(shared: Path, benchmark: Callable[[str], ModuleType]) -> None:

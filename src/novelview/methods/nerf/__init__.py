@@ -10,7 +10,7 @@ from novelview.errors import MethodError
 from novelview.methods.method import MethodSpec, Traits
 from novelview.methods.nerf.checkpoint import load_official
 from novelview.methods.nerf.config import PRESETS, NeRFConfig
-from novelview.methods.nerf.model import NeRF, through_pixels
+from novelview.methods.nerf.model import NeRF
 from novelview.methods.recipe import Recipe
 from novelview.types import Bounds
 
@@ -22,7 +22,7 @@ def build(config: NeRFConfig, bounds: Bounds | None) -> NeRF:
 
 
 def sampler(scenes: Sequence[Scene], config: NeRFConfig, recipe: Recipe, seed: int) -> RaySampler:
-    cameras = through_pixels(scenes[0].train.cameras, config.pixel_centre)
+    cameras = scenes[0].train.cameras.through_pixels(config.pixel_centre)
     return RaySampler(
         scenes[0].train.with_cameras(cameras),
         recipe.batch,

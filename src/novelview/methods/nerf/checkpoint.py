@@ -11,7 +11,7 @@ from torch import Tensor
 from novelview.errors import CheckpointError, ConfigError
 from novelview.methods.nerf.config import NeRFConfig
 from novelview.methods.nerf.model import NeRF
-from novelview.methods.official import as_tensors, fill, held, matrix, read_file
+from novelview.methods.official import SYNTHETIC, as_tensors, fill, held, matrix, read_file
 from novelview.nn.encodings import frequency_width
 from novelview.types import Bounds
 
@@ -21,16 +21,6 @@ ONLY = "the paper's network is the only one known: one skip, after the fifth lay
 
 # The authors' rays pass through the corner of each pixel.
 OFFICIAL = NeRFConfig(pixel_centre=0.0)
-
-# The files say nothing of the scene; these are the bounds of the paper's synthetic ones.
-SYNTHETIC = Bounds(
-    near=2.0,
-    far=6.0,
-    box_min=(-1.5, -1.5, -1.5),
-    box_max=(1.5, 1.5, 1.5),
-    unbounded=False,
-    background=(1.0, 1.0, 1.0),
-)
 
 
 def load_official(

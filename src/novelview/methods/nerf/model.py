@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -109,7 +109,7 @@ class NeRF(Method):
     def render(self, state: None, cameras: Cameras) -> Frames:
         device = next(self.parameters()).device
         width, height = cameras.common_size
-        cameras = through_pixels(cameras, self.config.pixel_centre)
+        cameras = cameras.through_pixels(self.config.pixel_centre)
         at_once = self.config.chunk or RAYS_AT_ONCE.get(device.type, RAYS_AT_ONCE["cuda"])
         frames = []
         for i in range(len(cameras)):
@@ -179,12 +179,6 @@ class NeRF(Method):
         if self.front is not None:
             depth = self.front.depth(self.front(rays), depth) * (fine.opacity > 0)
         return torch.cat([fine.rgb.clamp(0, 1), depth[:, None], fine.opacity[:, None].clamp(0, 1)], dim=-1)
-
-
-def through_pixels(cameras: Cameras, pixel_centre: float) -> Cameras:
-    """Cameras whose rays pass at ``pixel_centre`` instead of 0.5 in every pixel."""
-    shift = cameras.intrinsics.new_tensor([0, 0, 0.5 - pixel_centre, 0.5 - pixel_centre])
-    return replace(cameras, intrinsics=cameras.intrinsics + shift)
 
 
 def _depth_range(config: NeRFConfig, bounds: Bounds) -> tuple[float, float]:

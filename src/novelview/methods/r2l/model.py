@@ -1,0 +1,91 @@
+"""R2L as a method: a student that learns the colour of every ray, and is asked once per pixel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from novelview.cameras.cameras import Cameras
+from novelview.errors import ConfigError
+from novelview.geometry.rays import Rays
+from novelview.methods.method import Loss, Method
+from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.hard import HardPool
+from novelview.methods.r2l.students import make_student
+from novelview.random import Draws
+from novelview.types import Batch, Bounds, Frames, RayBatch, Views
+
+# Hidden layers that stay in the CPU's cache are faster there; a GPU wants more work at once.
+RAYS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
+
+
+class R2L(Method):
+    """Neural light field, trained for one scene (Wang et al., ECCV 2022)."""
+
+    def __init__(self, config: R2LConfig, bounds: Bounds) -> None:
+        super().__init__()
+        self.config, self.bounds = config, bounds
+        self.student = make_student(config, bounds)
+        self.pool = HardPool(config)
+
+    def condition(self, views: Views, bounds: Bounds) -> None:
+        """Nothing: the scene is in the parameters."""
+
+    @torch.no_grad()
+    def render(self, state: None, cameras: Cameras) -> Frames:
+        device = self.pool.rows.device
+        width, height = cameras.common_size
+        cameras = cameras.through_pixels(self.config.pixel_centre)
+        at_once = RAYS_AT_ONCE.get(device.type, RAYS_AT_ONCE["cuda"])
+        frames = []
+        for i in range(len(cameras)):
+            rays = cameras[i].rays().reshape(-1)
+            chunks = [rays[start : start + at_once] for start in range(0, len(rays), at_once)]
+            pixels = torch.cat([self.student(chunk.to(device)) for chunk in chunks])
+            frames.append(Frames(pixels.reshape(1, height, width, 3).to(cameras.device)))
+        return Frames.concatenate(frames)
+
+    def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
+        assert isinstance(batch, RayBatch)
+        if self.config.hard_share and draws.count > 1:
+            raise ConfigError(
+                "A batch with hard examples cannot be cut into slices",
+                why="the worst rays of the whole batch are kept for later batches",
+                cure="train with one process and accumulate 1, or set hard_share to 0",
+            )
+        picked = self.pool.pick(len(batch), draws.generator)
+        rows, samples = len(batch) + (0 if picked is None else len(picked)), self.student.jitter_samples
+        jitter = draws.rand(rows, samples).to(batch.rgb.device) if samples else None
+        return self.learn(batch, jitter, picked)
+
+    def learn(
+        self, batch: RayBatch, jitter: Float[Tensor, "r s"] | None, picked: Int[Tensor, " p"] | None
+    ) -> Loss:
+        """The loss of a batch with all that is left to chance given; the pool takes in its worst rays.
+
+        Args:
+            batch: fresh rays.
+            jitter: for the fresh rays and then the hard ones, as :class:`Student` wants it.
+            picked: which hard rays join the batch, see :meth:`HardPool.pick`.
+        """
+        rays, rgb = batch.rays, batch.rgb
+        if picked is not None:
+            hard, hard_rgb = self.pool.drawn(picked)
+            rays = Rays(
+                torch.cat([rays.origins, hard.origins]), torch.cat([rays.directions, hard.directions])
+            )
+            rgb = torch.cat([rgb, hard_rgb])
+        errors = (self.student(rays, jitter) - rgb).square().mean(dim=-1)
+        if self.config.hard_share:
+            self.pool.keep(batch, errors.detach()[: len(batch)], picked)
+        mse = errors.mean()
+        return Loss(mse, {"mse": mse.detach()})
+
+    def structure(self) -> dict[str, Any]:
+        return {"hard_rays": len(self.pool)}
+
+    def restructure(self, structure: dict[str, Any]) -> None:
+        self.pool.resize(int(structure["hard_rays"]))
