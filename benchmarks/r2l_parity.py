@@ -177,7 +177,8 @@ def _replay(method: R2L, recorded: dict[str, Tensor], inputs: dict[str, Tensor],
         rate = learning_rate(step, PAPER)
         set_learning_rate(optimizer, rate)
         optimizer.zero_grad()
-        loss = method.learn(batch, recorded["t_rand"][step, : len(batch) + len(picked)], chosen).total
+        jitter = recorded["t_rand"][step, : len(batch) + len(picked)]
+        loss = method.learn(batch, step, jitter, chosen).total
         loss.backward()
         optimizer.step()
         pool = _pool_after(pool, batch, recorded["hard_rows"][step], chosen)

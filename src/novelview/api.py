@@ -13,6 +13,7 @@ from novelview.evaluation.evaluate import evaluate
 from novelview.methods.discovery import discover, find
 from novelview.methods.method import Method, Preset
 from novelview.training import run as training
+from novelview.training.distil import distil
 
 __all__ = ["evaluate", "fit", "load", "methods", "open_scene", "preset"]
 
@@ -36,6 +37,7 @@ def fit(
     start: str | Path | None = None,
     seed: int = 0,
     resume: bool = False,
+    teacher: str | Path | None = None,
     steps: int | None = None,
     quiet: bool = False,
     shards: bool = False,
@@ -52,6 +54,8 @@ def fit(
             weights instead of new ones.
         seed: determines every random draw.
         resume: continue the run in ``out`` from its last checkpoint.
+        teacher: for methods that are distilled: another method, a run folder of one, or the name of one that comes with
+            weights; None: the preset's.
         steps: overrides the recipe's number of steps.
         quiet: print nothing.
         shards: keep weights and optimiser state in shards, one for each of several processes (torchrun).
@@ -63,18 +67,25 @@ def fit(
         settings = replace(chosen.config, **config)
     except TypeError as error:
         raise ConfigError(f"{method} has no such option", why=str(error)) from None
-    return training.fit(
-        find(method),
-        scene,
-        config=settings,
-        recipe=recipe,
-        out=out,
-        start=start,
-        seed=seed,
-        resume=resume,
-        quiet=quiet,
-        shards=shards,
-    )
+    shared: dict[str, Any] = {
+        "config": settings,
+        "recipe": recipe,
+        "out": out,
+        "start": start,
+        "seed": seed,
+        "resume": resume,
+        "quiet": quiet,
+    }
+    how = chosen.distillation
+    if how is None or how.teacher is None:
+        if teacher is not None:
+            raise ConfigError(f"{method} learns from photographs alone", cure="leave out teacher")
+        return training.fit(find(method), scene, shards=shards, **shared)
+    if shards:
+        raise ConfigError("A distillation cannot be sharded", cure="leave out shards")
+    if teacher is not None:
+        how = replace(how, teacher=str(teacher), teacher_preset=None)
+    return distil(find(method), scene, how, **shared)[0]
 
 
 def load(source: str | Path, *, method: str | None = None, **adjust: Any) -> Method:

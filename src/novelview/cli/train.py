@@ -14,16 +14,22 @@ from rich.console import Console
 from novelview.cli.options import Positional, SceneOptions, Unprefixed, parse
 from novelview.cli.runs import open_lists, open_more_scenes, open_run_scene
 from novelview.data.scene import Scene
-from novelview.data.scene_list import is_scene_list
+from novelview.data.scene_list import SceneList, is_scene_list
 from novelview.errors import ConfigError
 from novelview.evaluation.evaluate import evaluate
 from novelview.methods.discovery import discover, find
+from novelview.methods.distillation import Distillation
 from novelview.methods.method import Method, MethodSpec, Preset
 from novelview.methods.recipe import Recipe
-from novelview.training import Evaluate, Interrupted, Rhythm, fit, leave_processes, open_run
+from novelview.training import Evaluate, Interrupted, Rhythm, distil, fit, leave_processes, open_run
+from novelview.training.folder import RunInfo, describe
+from novelview.training.journal import Stage, told
+from novelview.training.run import check_scenes
 
 # Enough held-out views for a curve; the report of `novelview eval` uses all of them.
 _WATCHED_VIEWS = 3
+# What follows these may be called like a method without naming the one that is trained.
+_VALUED = ("--data", "--more", "--out", "--preset", "--split", "--start", "--teacher", "--teacher-preset")
 
 
 @dataclass(frozen=True)
@@ -98,24 +104,18 @@ def _start(options: Any) -> int:
         for note in each.notes:
             Console(stderr=True, highlight=False).print(f"note: {each.name}: {note}", markup=False)
     out = options.out or Path("runs") / f"{scene.name}-{options.method}"
-    fit(
-        options.method,
+    lists = [each.listed() for each, listed in named if listed]
+    asked = describe(
+        find(options.method),
+        options.config,
+        options.recipe,
         scene,
-        more=more,
-        lists=[each.listed() for each, listed in named if listed],
-        config=options.config,
-        recipe=options.recipe,
-        out=out,
-        start=options.start,
-        resume=options.resume,
-        seed=options.seed,
-        device=options.device,
-        shards=options.shards,
-        rhythm=options.rhythm,
-        evaluate=watch(scene),
-        tensorboard=options.tensorboard,
+        options.seed,
+        distillation=_settings(options),
     )
-    return _done(out, scene)
+    return _learn(
+        asked, scene, out, options, more=more, lists=lists, start=options.start, resume=options.resume
+    )
 
 
 def _scene_of(spec: MethodSpec, options: SceneOptions) -> Scene:
@@ -128,23 +128,49 @@ def _scene_of(spec: MethodSpec, options: SceneOptions) -> Scene:
 def _go_on(options: _Resume) -> int:
     info = open_run(options.resume)
     scene = open_run_scene(options.resume, info, options.data)
-    fit(
-        info.spec,
-        scene,
-        more=open_more_scenes(options.resume, info),
-        lists=open_lists(options.resume, info),
-        config=info.config,
-        recipe=info.recipe,
-        out=options.resume,
-        resume=True,
-        seed=info.seed,
-        device=options.device,
-        shards=options.shards,
-        rhythm=options.rhythm,
-        evaluate=watch(scene),
-        tensorboard=options.tensorboard,
-    )
-    return _done(options.resume, scene)
+    more, lists = open_more_scenes(options.resume, info), open_lists(options.resume, info)
+    return _learn(info, scene, options.resume, options, more=more, lists=lists, start=None, resume=True)
+
+
+def _learn(
+    info: RunInfo,
+    scene: Scene,
+    out: Path,
+    options: Any,
+    *,
+    more: Sequence[Scene],
+    lists: Sequence[SceneList],
+    start: str | None,
+    resume: bool,
+) -> int:
+    """Train what ``info`` describes, by way of a teacher where it says so."""
+    shared: dict[str, Any] = {
+        "config": info.config,
+        "recipe": info.recipe,
+        "out": out,
+        "start": start,
+        "resume": resume,
+        "seed": info.seed,
+        "device": options.device,
+        "rhythm": options.rhythm,
+        "evaluate": watch(scene),
+        "tensorboard": options.tensorboard,
+    }
+    stages: tuple[Stage, ...] = ()
+    if info.distillation is None:
+        fit(info.spec, scene, more=more, lists=lists, shards=options.shards, **shared)
+    else:
+        check_scenes(info.spec, [scene, *more], lists)
+        if options.shards:
+            raise ConfigError("A distillation cannot be sharded", cure="leave out --shards")
+        _, stages = distil(info.spec, scene, info.distillation, **shared)
+    return _done(out, scene, stages)
+
+
+def _settings(options: Any) -> Distillation | None:
+    """How the method is distilled; None where it learns from photographs alone."""
+    settings: Distillation | None = getattr(options, "distillation", None)
+    return settings if settings is not None and settings.teacher is not None else None
 
 
 def watch(scene: Scene) -> Evaluate | None:
@@ -162,9 +188,11 @@ def watch(scene: Scene) -> Evaluate | None:
     return score
 
 
-def _done(out: Path, scene: Scene) -> int:
+def _done(out: Path, scene: Scene, stages: tuple[Stage, ...]) -> int:
     # Of several processes, one speaks.
     console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
+    for line in told(stages) if stages else ():
+        console.print(line, markup=False)
     console.print(f"trained: {out}")
     console.print(f"  see it:   novelview render {out}", markup=False)
     if len(scene.test):
@@ -187,12 +215,10 @@ def _parse(arguments: Sequence[str]) -> Any:
     """The method decides which options there are, and the preset their defaults, so both are looked for first."""
     spec = _find_method(arguments)
     preset = _find_preset(spec, arguments)
-    kind = make_dataclass(
-        "Train",
-        [("config", type(preset.config), preset.config), ("recipe", Recipe, preset.recipe)],
-        bases=(_Common,),
-        frozen=True,
-    )
+    more: list[Any] = [("config", type(preset.config), preset.config), ("recipe", Recipe, preset.recipe)]
+    if preset.distillation is not None:
+        more.append(("distillation", Unprefixed[Distillation], preset.distillation))
+    kind = make_dataclass("Train", more, bases=(_Common,), frozen=True)
     kind.__doc__ = f"{spec.title}: {spec.summary}\n\nPreset: {preset.summary}"
     return parse(kind, arguments, "train")
 
@@ -200,9 +226,7 @@ def _parse(arguments: Sequence[str]) -> Any:
 def _find_method(arguments: Sequence[str]) -> MethodSpec:
     names = discover()
     for i, word in enumerate(arguments):
-        if word in names and (
-            i == 0 or arguments[i - 1] not in ("--data", "--more", "--out", "--preset", "--split", "--start")
-        ):
+        if word in names and (i == 0 or arguments[i - 1] not in _VALUED):
             return names[word]
     if any(word in ("-h", "--help") for word in arguments):
         print("usage: novelview train METHOD --data DIR [options in any order]\n")

@@ -20,6 +20,8 @@ from novelview.data.samplers import Sampler
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError
 from novelview.layered import LayeredDepthMap
+from novelview.light_field import LightField
+from novelview.methods.distillation import Distillation
 from novelview.methods.recipe import Recipe
 from novelview.random import Draws
 from novelview.types import Batch, Bounds, Frames, Views
@@ -89,6 +91,10 @@ class Method(nn.Module, ABC):
         """What one camera sees as an asset that needs no network any more; where traits promise "layers"."""
         raise NotImplementedError
 
+    def light_field(self, state: Any) -> LightField:
+        """The scene as a network that answers rays, in scene coordinates; where traits promise "onnx" and "web"."""
+        raise NotImplementedError
+
     def explain(self, state: Any, camera: Cameras) -> dict[str, Any]:
         """What a new view is made of: JSON facts, among them "views", the most important first, each with its name."""
         return {}
@@ -134,11 +140,13 @@ class Preset:
         config: the method's own configuration dataclass.
         recipe: how it is trained.
         summary: one line for ``--help``: what it is for, and its cost.
+        distillation: how it learns from another method first; None: from photographs alone.
     """
 
     config: Any
     recipe: Recipe
     summary: str
+    distillation: Distillation | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Training: one loop for all methods, its checkpoints and its run folders."""
 
+from novelview.training.distil import distil
 from novelview.training.engine import Evaluate, Rhythm, leave_processes, make_accelerator, train
 from novelview.training.folder import RunInfo, open_run
 from novelview.training.interrupts import Interrupted, resume_command
@@ -11,6 +12,7 @@ __all__ = [
     "Rhythm",
     "RunInfo",
     "check_scene",
+    "distil",
     "fit",
     "leave_processes",
     "load_method",

@@ -128,7 +128,7 @@ def read_checkpoint(run: Path, *, training: bool = True) -> Checkpoint:
     )
 
 
-def load_weights(method: Method, checkpoint: Checkpoint, *, averaged: bool, where: Path) -> None:
+def load_weights(method: Method, checkpoint: Checkpoint, *, averaged: bool, where: str | Path) -> None:
     """Give the method the checkpoint's shapes and weights.
 
     Args:

@@ -23,6 +23,7 @@ from novelview.errors import CheckpointError, ConfigError, OutputError
 from novelview.files import atomic_folder, atomic_write_json
 from novelview.geometry.rigid import Similarity
 from novelview.methods.discovery import find
+from novelview.methods.distillation import Distillation
 from novelview.methods.method import Method, MethodSpec
 from novelview.methods.recipe import Recipe
 from novelview.random import generator_for
@@ -82,6 +83,7 @@ class _RunFile:
     scene: SceneRecord
     more: tuple[SceneRecord, ...] = ()
     lists: tuple[ListRecord, ...] = ()
+    distillation: Distillation | None = None
     start: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
@@ -101,6 +103,7 @@ class RunInfo:
         more: further scenes it was trained on.
         start: how the weights came about that it began with; empty where they were new.
         lists: lists of still more scenes.
+        distillation: how it learns from a teacher, if it does.
     """
 
     spec: MethodSpec
@@ -112,6 +115,7 @@ class RunInfo:
     more: tuple[SceneRecord, ...] = ()
     start: str = ""
     lists: tuple[ListRecord, ...] = ()
+    distillation: Distillation | None = None
 
     @property
     def bounds(self) -> Bounds:
@@ -141,11 +145,12 @@ def describe(
     more: Sequence[Scene] = (),
     start: str = "",
     lists: Sequence[SceneList] = (),
+    distillation: Distillation | None = None,
 ) -> RunInfo:
     """What a run of ``spec`` on ``scene``, and perhaps more, would say about itself."""
     split, others = Split(scene.train.names, scene.test.names), tuple(_record(each) for each in more)
     listed = tuple(ListRecord(str(each.path.resolve()), len(each), to_json(each.options)) for each in lists)
-    return RunInfo(spec, config, recipe, seed, _record(scene), split, others, start, listed)
+    return RunInfo(spec, config, recipe, seed, _record(scene), split, others, start, listed, distillation)
 
 
 def _record(scene: Scene) -> SceneRecord:
@@ -172,6 +177,7 @@ def create_run(folder: Path, info: RunInfo) -> None:
         scene=info.scene,
         more=info.more,
         lists=info.lists,
+        distillation=info.distillation,
         start=info.start,
         versions=_versions(),
     )
@@ -204,7 +210,16 @@ def open_run(folder: Path) -> RunInfo:
     try:
         config: Any = from_json(spec.config, file.config, where=folder / "run.json")
         info = RunInfo(
-            spec, config, file.recipe, file.seed, file.scene, split, file.more, file.start, file.lists
+            spec,
+            config,
+            file.recipe,
+            file.seed,
+            file.scene,
+            split,
+            file.more,
+            file.start,
+            file.lists,
+            file.distillation,
         )
         _ = info.bounds, info.to_input
     except ConfigError as error:
@@ -241,6 +256,7 @@ def _comparable(info: RunInfo) -> dict[str, Any]:
         "seed": info.seed,
         "scene": {"origin": origin, **to_json(info.split)},
         "more": others,
+        "distillation": to_json(info.distillation),
         "lists": [{"count": each.count, "options": each.options} for each in info.lists],
     }
 

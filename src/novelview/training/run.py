@@ -40,7 +40,7 @@ def fit(
     config: Any = None,
     recipe: Recipe | None = None,
     out: str | Path | None = None,
-    start: str | Path | None = None,
+    start: str | Path | Method | None = None,
     resume: bool = False,
     seed: int = 0,
     device: str | None = None,
@@ -61,8 +61,8 @@ def fit(
         config: configuration instead of the preset's.
         recipe: recipe instead of the preset's.
         out: run folder; None keeps everything in memory.
-        start: run folder, name of a method that comes with weights, or checkpoint of its authors: learn on from these
-            weights instead of new ones.
+        start: run folder, name of a method that comes with weights, checkpoint of its authors, or such a method in
+            memory: learn on from these weights instead of new ones.
         resume: go on with the run in ``out``; starts it where there is none yet.
         seed: of initial weights and every random draw.
         device: "cpu" or "cuda"; None takes the best there is.
@@ -99,7 +99,7 @@ def fit(
             "There is nothing to resume", why="no run folder is named", cure="name one with out"
         )
     if folder is not None:
-        info = _prepare_folder(folder, info, resume, accelerator)
+        info = prepare_folder(folder, info, resume, accelerator)
     built = info.build()
     scenes = ManyScenes([scene, *more], lists, partial(check_scene, spec)) if lists else [scene, *more]
     if first is not None:
@@ -222,16 +222,19 @@ class _First:
 
     Attributes:
         checkpoint: theirs.
-        where: the run that they are of.
+        where: the run that they are of; for errors.
         story: how they came about, in a line.
     """
 
     checkpoint: Checkpoint
-    where: Path
+    where: str | Path
     story: str
 
 
-def _weights_of(spec: MethodSpec, source: str | Path) -> _First:
+def _weights_of(spec: MethodSpec, source: str | Path | Method) -> _First:
+    if isinstance(source, Method):
+        checkpoint = Checkpoint(Progress(0, source.structure()), source.state_dict(), {})
+        return _First(checkpoint, "start", "another training's weights")
     folder = located(source)
     if folder.is_file() and spec.load_official is not None:
         official = load_official(spec, folder, {})
@@ -262,7 +265,7 @@ def _begin_with(
     accelerator.wait_for_everyone()
 
 
-def _prepare_folder(folder: Path, asked: RunInfo, resume: bool, accelerator: Accelerator) -> RunInfo:
+def prepare_folder(folder: Path, asked: RunInfo, resume: bool, accelerator: Accelerator) -> RunInfo:
     """Make the run, or check that it is the one asked for; the same on every process."""
     begun = (folder / "run.json").exists()
     accelerator.wait_for_everyone()

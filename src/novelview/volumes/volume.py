@@ -92,10 +92,10 @@ class Volume(nn.Module):
         ]
 
     def advance(self, step: int, steps: int) -> bool:
-        """Grow when it is due; returns whether the parameters are new ones."""
+        """Grow when it is due; returns whether the parameters are new ones. What was grown before stays so."""
         last = self.config.stages - 1
         due = int(last * step / (self.config.grow_until * steps)) if steps else last
-        grown = min(due, last) != self.stage
+        grown = min(due, last) > self.stage
         if grown:
             self.grow_to(min(due, last))
         if grown or step % REFRESH_STEPS == 0:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from novelview.errors import ConfigError
+from novelview.volumes.config import VolumeConfig
 
 Activation = Literal["relu", "lrelu", "none"]
+# By how much a bundle's picture may be enlarged, and by how much in each stage.
+STAGES = {2: (2,), 4: (2, 2), 8: (2, 2, 2), 12: (3, 2, 2)}
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,18 @@ class R2LConfig:
     """After the sum of a residual block."""
     layer_widths: tuple[int, ...] = ()
     """Widths of the layers of a plain body, the first layer's first; empty: all as width says."""
+    volume: VolumeConfig = field(default_factory=VolumeConfig)
+    """grid: densities and features in space."""
+    features: int = 12
+    """grid: channels of the feature grid; the first three are a colour."""
+    direction_octaves: int = 3
+    """grid: octaves of the encoding of the ray's direction."""
+    network_rate: float = 0.01
+    """grid: learning rate of the network in parts of that of densities."""
+    factor: int = 8
+    """bundle: pixels along each side of the block that one ray stands for: 2, 4, 8 or 12."""
+    tile: int = 160
+    """bundle: side in pixels of the pieces of images that are learnt from, a multiple of factor."""
     pixel_centre: float = 0.5
     """Where in its pixel a ray passes; the authors' code, and so its checkpoints, use 0."""
     hard_share: float = 0.2
@@ -63,8 +78,13 @@ class R2LConfig:
                 raise ConfigError(f"Bad {name} {getattr(self, name)}", cure="give at least 1")
         if self.depth < 2:
             raise ConfigError(f"Bad depth {self.depth}", cure="give at least 2: the first and the last layer")
-        if self.octaves < 0:
-            raise ConfigError(f"Bad octaves {self.octaves}", cure="give 0 or more")
+        if self.features < 3:
+            raise ConfigError(f"Bad features {self.features}", cure="give at least 3")
+        for name in ("octaves", "direction_octaves"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"Bad {name} {getattr(self, name)}", cure="give 0 or more")
+        if self.network_rate <= 0:
+            raise ConfigError(f"Bad network_rate {self.network_rate}", cure="give a positive number")
         for name in ("hard_share", *(("hard_kept",) if self.hard_kept is not None else ())):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"Bad {name} {getattr(self, name)}", cure="give a share between 0 and 1")
@@ -74,6 +94,27 @@ class R2LConfig:
         if self.blocks is not None and self.blocks < 0:
             raise ConfigError(f"Bad blocks {self.blocks}", cure="give 0 or more")
         self._check_layer_widths()
+        if self.form == "bundle":
+            self._check_bundle()
+
+    def _check_bundle(self) -> None:
+        if self.factor not in STAGES:
+            choices = ", ".join(map(str, STAGES))
+            raise ConfigError(f"Bad factor {self.factor}", cure=f"choose one of: {choices}")
+        if self.tile < 1 or self.tile % self.factor:
+            raise ConfigError(
+                f"Bad tile {self.tile}",
+                why=f"tiles are made of whole blocks of {self.factor}x{self.factor} pixels",
+                cure=f"give a multiple of {self.factor}",
+            )
+        if self.hard_share:
+            raise ConfigError(
+                f"Bad hard_share {self.hard_share}",
+                why="rays in bundles are learnt in whole tiles, not one by one",
+                cure="set hard_share to 0",
+            )
+        if self.plucker:
+            raise ConfigError("Rays in bundles are given as points on them", cure="set plucker to False")
 
     def _check_layer_widths(self) -> None:
         widths = self.layer_widths

@@ -37,15 +37,12 @@ class R2L(Method):
     @torch.no_grad()
     def render(self, state: None, cameras: Cameras) -> Frames:
         device = self.pool.rows.device
-        width, height = cameras.common_size
         cameras = cameras.through_pixels(self.config.pixel_centre)
         at_once = RAYS_AT_ONCE.get(device.type, RAYS_AT_ONCE["cuda"])
         frames = []
         for i in range(len(cameras)):
-            rays = cameras[i].rays().reshape(-1)
-            chunks = [rays[start : start + at_once] for start in range(0, len(rays), at_once)]
-            pixels = torch.cat([self.student(chunk.to(device)) for chunk in chunks])
-            frames.append(Frames(pixels.reshape(1, height, width, 3).to(cameras.device)))
+            pixels = self.student.frame(cameras[i], at_once, device)
+            frames.append(_frame(pixels[None].to(cameras.device)))
         return Frames.concatenate(frames)
 
     def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
@@ -59,15 +56,20 @@ class R2L(Method):
         picked = self.pool.pick(len(batch), draws.generator)
         rows, samples = len(batch) + (0 if picked is None else len(picked)), self.student.jitter_samples
         jitter = draws.rand(rows, samples).to(batch.rgb.device) if samples else None
-        return self.learn(batch, jitter, picked)
+        return self.learn(batch, step, jitter, picked)
 
     def learn(
-        self, batch: RayBatch, jitter: Float[Tensor, "r s"] | None, picked: Int[Tensor, " p"] | None
+        self,
+        batch: RayBatch,
+        step: int,
+        jitter: Float[Tensor, "r s"] | None,
+        picked: Int[Tensor, " p"] | None,
     ) -> Loss:
         """The loss of a batch with all that is left to chance given; the pool takes in its worst rays.
 
         Args:
             batch: fresh rays.
+            step: of the training.
             jitter: for the fresh rays and then the hard ones, as :class:`Student` wants it.
             picked: which hard rays join the batch, see :meth:`HardPool.pick`.
         """
@@ -78,14 +80,28 @@ class R2L(Method):
                 torch.cat([rays.origins, hard.origins]), torch.cat([rays.directions, hard.directions])
             )
             rgb = torch.cat([rgb, hard_rgb])
-        errors = (self.student(rays, jitter) - rgb).square().mean(dim=-1)
+        found, extra, parts = self.student.learn(rays, jitter, step, batch.views)
+        errors = (found - rgb).square().mean(dim=-1)
         if self.config.hard_share:
             self.pool.keep(batch, errors.detach()[: len(batch)], picked)
         mse = errors.mean()
-        return Loss(mse, {"mse": mse.detach()})
+        return Loss(mse + extra, {"mse": mse.detach(), **parts})
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return self.student.parameter_groups()
+
+    def advance(self, step: int, steps: int) -> bool:
+        return self.student.advance(step, steps)
 
     def structure(self) -> dict[str, Any]:
-        return {"hard_rays": len(self.pool)}
+        return {"hard_rays": len(self.pool), **self.student.structure()}
 
     def restructure(self, structure: dict[str, Any]) -> None:
         self.pool.resize(int(structure["hard_rays"]))
+        self.student.restructure(structure)
+
+
+def _frame(pixels: Float[Tensor, "n h w c"]) -> Frames:
+    """Frames of what a student renders: colours, and perhaps depth and opacity."""
+    rgb = pixels[..., :3].clamp(0, 1)
+    return Frames(rgb, pixels[..., 3], pixels[..., 4].clamp(0, 1)) if pixels.shape[-1] == 5 else Frames(rgb)

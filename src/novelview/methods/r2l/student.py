@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from novelview.cameras.cameras import Cameras
 from novelview.geometry.rays import Rays
 
 
@@ -18,9 +21,11 @@ class Student(nn.Module, ABC):
 
     Attributes:
         jitter_samples: how many random numbers per ray training wants; 0: none.
+        factor: each ray of a ``picture`` is answered with a block of ``factor`` x ``factor`` pixels.
     """
 
     jitter_samples: int = 0
+    factor: int = 1
 
     @abstractmethod
     def forward(self, rays: Rays, jitter: Float[Tensor, "r s"] | None = None) -> Float[Tensor, "r 3"]:
@@ -31,14 +36,62 @@ class Student(nn.Module, ABC):
             jitter: uniform in [0, 1), ``jitter_samples`` for each ray; None, as while rendering: no jitter.
         """
 
+    def pixels(self, rays: Rays) -> Float[Tensor, "r c"]:
+        """What is rendered of rays: colours, and depth along z and opacity where the student knows them."""
+        pixels: Tensor = self(rays)
+        return pixels
+
+    def learn(
+        self, rays: Rays, jitter: Float[Tensor, "r s"] | None, step: int, views: int
+    ) -> tuple[Float[Tensor, "r 3"], Float[Tensor, ""], dict[str, Tensor]]:
+        """Colours while training, what their error is to be added to, and parts of that worth a curve.
+
+        Args:
+            rays: as for ``forward``.
+            jitter: as for ``forward``.
+            step: of the training.
+            views: how many views the rays are drawn from.
+        """
+        rgb: Tensor = self(rays, jitter)
+        return rgb, rgb.new_zeros(()), {}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Optimiser groups, see :meth:`novelview.methods.method.Method.parameter_groups`."""
+        return [{"params": list(self.parameters())}]
+
+    def advance(self, step: int, steps: int) -> bool:
+        """Grow when it is due, see :meth:`novelview.methods.method.Method.advance`."""
+        return False
+
+    def structure(self) -> dict[str, Any]:
+        """JSON facts that fix the shapes of the parameters."""
+        return {}
+
+    def restructure(self, structure: dict[str, Any]) -> None:
+        """Take on the shapes that ``structure`` describes."""
+
     def picture(
         self, origins: Float[Tensor, "h w 3"], directions: Float[Tensor, "h w 3"]
     ) -> Float[Tensor, "a b 3"]:
-        """Colours of an image of rays, which may have more pixels than rays."""
+        """Colours of an image of rays: ``factor`` times as high and wide."""
         rgb: Tensor = self(Rays(origins, directions).reshape(-1))
         return rgb.reshape(directions.shape)
 
+    def frame(self, camera: Cameras, at_once: int, device: torch.device) -> Float[Tensor, "h w c"]:
+        """What one camera sees, as ``pixels`` has it.
+
+        Args:
+            camera: one.
+            at_once: about how many rays are looked at at a time.
+            device: where the student is.
+        """
+        width, height = camera.common_size
+        rays = camera.rays().reshape(-1)
+        chunks = [rays[start : start + at_once] for start in range(0, len(rays), at_once)]
+        pixels = torch.cat([self.pixels(chunk.to(device)) for chunk in chunks])
+        return pixels.reshape(height, width, -1)
+
     @property
     def flops_per_ray(self) -> int:
-        """Floating-point operations per ray of the linear layers: two per weight."""
+        """Floating-point operations per pixel of the linear layers: two per weight."""
         return sum(2 * layer.weight.numel() for layer in self.modules() if isinstance(layer, nn.Linear))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from novelview.errors import ConfigError
+from novelview.methods.r2l.bundle import BundleStudent
 from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.lifted import LiftedStudent
 from novelview.methods.r2l.plain import PlainStudent
 from novelview.methods.r2l.student import Student
 from novelview.types import Bounds
@@ -13,4 +14,6 @@ def make_student(config: R2LConfig, bounds: Bounds) -> Student:
     """The student of ``config.form`` for a scene of that extent."""
     if config.form == "plain":
         return PlainStudent(config, bounds)
-    raise ConfigError(f"There is no student of the form {config.form!r}", cure="choose one of: plain")
+    if config.form == "grid":
+        return LiftedStudent(config, bounds)
+    return BundleStudent(config, bounds)
