@@ -9,9 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from novelview.data.formats import read_capture
+from novelview.data.open import open_scene
 from novelview.errors import DataError
+from novelview.geometry.images import resize_area
+
+# Colours are kept at 8 bits once the background is behind them.
+LEVEL = 1 / 255
 
 
 def edit(path: Path, change: Callable[[dict], None]) -> None:
@@ -89,3 +95,55 @@ def test_poses_and_focal_length_of_the_official_loader(shared: Path) -> None:
     assert capture.partition is not None
     for part in ("train", "val", "test"):
         assert list(capture.partition[part]) == expected[f"half_i_{part}"].tolist()
+
+
+def test_pixels_of_the_official_loader(shared: Path) -> None:
+    """Full size: every 8th view of validation and testing, and white where nothing is."""
+    expected = np.load(shared / "fixtures/r2l/a/blender_expected.npz")
+    folder = shared / "fixtures/r2l/a/blender"
+    partition = read_capture(folder).partition
+    assert partition is not None
+    chosen = [*partition["train"], *partition["val"][::8], *partition["test"][::8]]
+    counts = [len(expected[f"full_i_{part}"]) for part in ("train", "val", "test")]
+    assert counts == [len(partition["train"]), *(len(partition[part][::8]) for part in ("val", "test"))]
+    views = open_scene(folder, split="none", normalise=False).train[chosen]
+    found = torch.stack([views.image(i) for i in range(len(views))]).numpy()
+    np.testing.assert_allclose(found, expected["full_images_white"], atol=LEVEL / 2 + 1e-6, rtol=0)
+    opengl = views.cameras.camera_to_world * torch.tensor([1.0, -1.0, -1.0, 1.0])
+    np.testing.assert_allclose(opengl.numpy(), expected["full_poses"][:, :3], atol=2e-6)
+    height, width, focal = expected["full_hwf"]
+    assert views.cameras.common_size == (width, height)
+    np.testing.assert_allclose(views.cameras.intrinsics[:, :2].numpy(), focal, rtol=1e-6)
+
+
+def test_own_split_is_that_of_the_official_loader(shared: Path) -> None:
+    expected = np.load(shared / "fixtures/r2l/a/blender_expected.npz")
+    scene = open_scene(shared / "fixtures/r2l/a/blender", normalise=False)
+    for views, part in ((scene.train, "train"), (scene.test, "test")):
+        assert views.names == tuple(f"{part}/r_{i}.png" for i in range(len(expected[f"half_i_{part}"])))
+        opengl = views.cameras.camera_to_world * torch.tensor([1.0, -1.0, -1.0, 1.0])
+        recorded = expected["half_poses"][expected[f"half_i_{part}"], :3]
+        np.testing.assert_allclose(opengl.numpy(), recorded, atol=2e-6)
+
+
+def test_half_size_is_the_mean_of_what_is_seen_at_full_size(shared: Path) -> None:
+    """The official loader takes means of colour and of opacity and blends these; we take the mean of the blends."""
+    expected = np.load(shared / "fixtures/r2l/a/blender_expected.npz")
+    folder = shared / "fixtures/r2l/a/blender"
+    views = open_scene(folder, split="none", scale=0.5, normalise=False).train
+    found = torch.stack([views.image(i) for i in range(len(views))])
+    # The recorded images of full size, in halves: what a camera with pixels twice as large sees.
+    seen = torch.from_numpy(expected["full_images_white"])
+    halves = torch.stack([resize_area(image, 8, 8) for image in seen])
+    torch.testing.assert_close(found[[0, 1, 2, 3, 5, 13]], halves, atol=LEVEL / 2 + 1e-6, rtol=0)
+    # Both loaders differ by how colour and opacity go together within the four pixels, and by nothing else.
+    for image, view, official in zip(found, views.names, expected["half_images_white"], strict=True):
+        rgba = torch.from_numpy(np.array(Image.open(folder / view))).float() / 255
+        rgb, alpha = rgba[..., :3], rgba[..., 3:]
+        together = resize_area(rgb * alpha, 8, 8) - resize_area(rgb, 8, 8) * resize_area(alpha, 8, 8)
+        assert float(together.abs().max()) > 10 * LEVEL
+        torch.testing.assert_close(
+            image, torch.from_numpy(official) + together, atol=LEVEL / 2 + 1e-6, rtol=0
+        )
+    assert views.cameras.common_size == tuple(expected["half_hwf"][:2])
+    np.testing.assert_allclose(views.cameras.intrinsics[:, :2].numpy(), expected["half_hwf"][2], rtol=1e-6)

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from novelview.data.formats import llff_normalise, most_central_view, read_capture
+from novelview.data.open import open_scene
 from novelview.errors import DataError
 
 
@@ -146,6 +147,26 @@ def test_frame_of_the_official_loader(shared: Path, case: str, options: dict[str
     height, width, focal = expected[f"{case}_poses"][0, :, 4].tolist()
     eighth = capture.cameras.resized(int(width), int(height))
     assert eighth.intrinsics[0].tolist() == pytest.approx([focal, focal, width / 2, height / 2])
+
+
+def test_pixels_and_split_of_the_official_loader(shared: Path, tmp_path: Path) -> None:
+    """Images at an eighth of the size, every 8th one held out."""
+    expected = np.load(shared / "fixtures/r2l/a/llff_expected.npz")
+    # Larger images would be taken first.
+    folder = shared / "fixtures/r2l/a/llff"
+    shutil.copytree(folder, tmp_path, ignore=shutil.ignore_patterns("images"), dirs_exist_ok=True)
+    whole = open_scene(tmp_path, split="none", normalise=False).train
+    found = torch.stack([whole.image(i) for i in range(len(whole))]).numpy()
+    np.testing.assert_allclose(found, expected["images"], atol=1e-6, rtol=0)
+    height, width, focal = expected["raw_poses"][0, :, 4].tolist()
+    assert whole.cameras.common_size == (width, height)
+    np.testing.assert_allclose(whole.cameras.intrinsics[:, :2].numpy(), focal, rtol=1e-6)
+    scene = open_scene(tmp_path, normalise=False)
+    held_out = range(0, len(expected["images"]), 8)
+    assert scene.test.names == tuple(whole.names[i] for i in held_out)
+    assert scene.train.names == tuple(name for i, name in enumerate(whole.names) if i not in held_out)
+    seen = torch.stack([scene.test.image(i) for i in range(len(scene.test))]).numpy()
+    np.testing.assert_allclose(seen, expected["images"][::8], atol=1e-6, rtol=0)
 
 
 def test_normalised_frame_has_the_stated_invariants(opencv_poses: np.ndarray) -> None:

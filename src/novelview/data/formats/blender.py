@@ -37,6 +37,10 @@ class BlenderReader(Reader):
 
         Near 2 and far 6 are the format's defaults, taken where its cameras stand: 3.5 to 4.5 from the origin.
         Views of other cameras state no depth range.
+
+        Opened at a smaller scale, a pixel is the mean of what the larger ones that it covers show before white. The
+        half-size images of R2L's own loader are means of colour and of opacity, blended afterwards, which brings
+        colours that nobody sees, those of transparent pixels, into the edges.
         """
         root = path.parent if path.is_file() else path
         folder, angle = Folder(root), _angle_of_data_set(root)
