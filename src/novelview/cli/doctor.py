@@ -24,6 +24,7 @@ from novelview.allocator import tune_allocator
 FEATURES = (
     ("numba", "the grid in compiled loops on a CPU", 'pip install "novelview[fast]"'),
     ("tensorboard", "train --tensorboard", 'pip install "novelview[train]"'),
+    ("onnxruntime", "export --to onnx and --to web", 'pip install "novelview[onnx]"'),
     ("pycolmap", "own photographs without poses", "pip install pycolmap"),
     ("triton", "fused kernels on an NVIDIA GPU", "comes with the CUDA build of torch"),
 )
