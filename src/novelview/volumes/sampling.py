@@ -28,12 +28,18 @@ def importance_shares(
         jitter: where in its stratum each share lies, in [0, 1].
     """
     bins = weights.shape[-1]
-    total = weights.sum(dim=-1, keepdim=True)
-    pdf = torch.addcmul(torch.full_like(total, floor / bins), weights, (1 - floor) / total.clamp(min=1e-6))
-    pdf = pdf / pdf.sum(dim=-1, keepdim=True)
+    pdf = even_pdf(weights, floor)
     cdf = torch.cumsum(pdf, dim=-1)
     u = (torch.arange(count, device=weights.device) + jitter) / count
     index = torch.searchsorted(cdf, u.contiguous(), right=True).clamp_(max=bins - 1)
     upper, width = cdf.gather(-1, index), pdf.gather(-1, index)
     inside = 1 - (upper - u) / width.clamp(min=1e-9)
     return (index + inside.clamp_(0, 1)) / bins
+
+
+def even_pdf(weights: Float[Tensor, "r s"], floor: float) -> Float[Tensor, "r s"]:
+    """How much of the looks each part of the way gets: in proportion to its weight, but for a share spread evenly."""
+    total = weights.sum(dim=-1, keepdim=True)
+    even = torch.full_like(total, floor / weights.shape[-1])
+    pdf = torch.addcmul(even, weights, (1 - floor) / total.clamp(min=1e-6))
+    return pdf / pdf.sum(dim=-1, keepdim=True)

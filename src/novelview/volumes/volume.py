@@ -119,7 +119,7 @@ class Volume(nn.Module):
         rays = warp.rays(rays)
         near, far = warp.span(rays)
         even = torch.linspace(0, 1, config.coarse_samples + 1, device=near.device).expand(count, -1)
-        position, length = self._between(rays, edges_between(near, far, even, warp.logarithmic))[:2]
+        position, length = self.between(rays, edges_between(near, far, even, warp.logarithmic))[:2]
         kernels = kernels_for(coarse)
         found, shares = kernels.guide(
             coarse, position, length, config.even_share, config.samples + 1, jitter[:, :1]
@@ -130,7 +130,7 @@ class Volume(nn.Module):
         if self.training:
             order = self._neighbours(rays[seen], edges)
             seen, edges = seen[order], edges[order]
-        position, length, middle = self._between(rays[seen], edges)
+        position, length, middle = self.between(rays[seen], edges)
         field = self.field
         values, weights = kernels.composite(field.density, field.colour, field.shift, position, length)
         depth = mean_depth(weights, middle)
@@ -152,7 +152,7 @@ class Volume(nn.Module):
                 total, parts[name] = total + weight * variation, variation.detach()
         return total, parts
 
-    def _between(
+    def between(
         self, rays: Rays, edges: Float[Tensor, "r edges"]
     ) -> tuple[Coordinates, Float[Tensor, "r s"], Float[Tensor, "r s"]]:
         """Positions of the middles of intervals along rays, optical lengths of these at density 1, and depths."""

@@ -15,6 +15,7 @@ from novelview.methods.r2l.network import Network
 from novelview.methods.r2l.student import Student
 from novelview.nn.encodings import frequency_encoding, frequency_width
 from novelview.types import Bounds
+from novelview.volumes import dense
 from novelview.volumes.volume import GREY, Seen, Volume
 
 
@@ -47,6 +48,14 @@ class LiftedStudent(Student):
     ) -> tuple[Float[Tensor, "r 3"], Float[Tensor, ""], dict[str, Tensor]]:
         pixels, seen = self._seen(rays, jitter)
         return pixels[:, :3], *self.volume.regularisation(seen, step, views)
+
+    def picture(
+        self, origins: Float[Tensor, "h w 3"], directions: Float[Tensor, "h w 3"]
+    ) -> Float[Tensor, "h w 3"]:
+        rays = Rays(origins, directions).reshape(-1)
+        values, covered = dense.look(self.volume, rays)
+        rgb = self._colours(values, covered, rays.directions) + self.background
+        return rgb.reshape(directions.shape)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         network = {"params": list(self.network.parameters()), "scale": self.network_rate}
