@@ -41,11 +41,62 @@ class Sampler(ABC):
         """
 
 
-class RaySampler(Sampler):
-    """Random pixels, uniformly over all views, with rays and colours, and masks and depths where there are any.
+class PixelSampler(Sampler, ABC):
+    """Pixels of views as rays with colours, and masks and depths where there are any. Abstract.
 
     Colours are kept at 8 bits. Images that do not fit in memory take turns: which ones are present depends on
-    seed and step alone, so that a resumed training sees what an uninterrupted one would have seen.
+    seed and step alone, so that a resumed training sees what an uninterrupted one would have seen. Images are read when
+    a batch first needs them; ``batch`` raises ``DataError`` where one cannot be read.
+
+    Args:
+        views: at least one.
+        seed: of the draws.
+        memory: bytes of pixels kept; None: a quarter of the memory there is.
+
+    Raises:
+        DataError: a lens model gives no ray for any pixel.
+    """
+
+    concurrent = True
+
+    def __init__(self, views: Views, seed: int, memory: int | None) -> None:
+        self._seed, self._cameras = seed, views.cameras
+        self._lenses = _LensTable(views.cameras)
+        budget = (system_memory() // MEMORY_SHARE if memory is None else memory) - self._lenses.nbytes
+        self._pixels = _PixelStore(views, seed, budget)
+
+    def batch(self, step: int, index: int = 0, count: int = 1) -> RayBatch:
+        rows = self._rows(index, count)
+        slots = self._pixels.turn_to(step)
+        slot, x, y = (drawn[rows.start : rows.stop] for drawn in self._draw(step, slots))
+        view = slots[slot]
+        x, y = self._lenses.usable(view, x, y)
+        rgb, mask, depth = self._pixels.read(slot, y * self._cameras.sizes[view, 0] + x)
+        return RayBatch(self._rays(view, x, y), rgb, view, len(self._cameras), mask, depth)
+
+    @abstractmethod
+    def _rows(self, index: int, count: int) -> range:
+        """Which rows of a global batch belong to slice ``index`` of ``count`` equal ones; ``ConfigError`` where none do."""
+
+    @abstractmethod
+    def _draw(self, step: int, slots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Slot and pixel (x, y) of every ray of the global batch; ``slots`` holds the view in each slot."""
+
+    def _draw_slots(self, slots: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        """``count`` slots, as often as they have pixels."""
+        ends = self._cameras.sizes[slots].prod(dim=-1).cumsum(0)
+        return torch.searchsorted(
+            ends, torch.randint(int(ends[-1]), (count,), generator=generator), right=True
+        )
+
+    def _rays(self, view: Tensor, x: Tensor, y: Tensor) -> Rays:
+        local = self._lenses.directions(view, x, y)
+        directions = (self._cameras.rotations[view] @ local[..., None])[..., 0]
+        return Rays(self._cameras.centres[view], directions)
+
+
+class RaySampler(PixelSampler):
+    """Random pixels, uniformly over all views.
 
     Args:
         views: at least one.
@@ -57,10 +108,8 @@ class RaySampler(Sampler):
 
     Raises:
         ConfigError: no view, or no ray to draw.
-        DataError: an image cannot be read, or a lens model gives no ray for any pixel.
+        DataError: a lens model gives no ray for any pixel.
     """
-
-    concurrent = True
 
     def __init__(
         self,
@@ -76,43 +125,24 @@ class RaySampler(Sampler):
             raise ConfigError(
                 f"Cannot draw {batch} rays from {len(views)} views", cure="at least one of each"
             )
-        self._size, self._seed = batch, seed
-        self._one_view, self._crop_steps = one_view_per_step, centre_crop_steps
-        self._cameras = views.cameras
-        self._lenses = _LensTable(views.cameras)
-        budget = (system_memory() // MEMORY_SHARE if memory is None else memory) - self._lenses.nbytes
-        self._pixels = _PixelStore(views, seed, budget)
+        super().__init__(views, seed, memory)
+        self._size, self._one_view, self._crop_steps = batch, one_view_per_step, centre_crop_steps
 
-    def batch(self, step: int, index: int = 0, count: int = 1) -> RayBatch:
-        rows = slice_rows(self._size, index, count)
-        slots = self._pixels.turn_to(step)
-        slot, x, y = (drawn[rows.start : rows.stop] for drawn in self._draw(step, slots))
-        view = slots[slot]
-        x, y = self._lenses.usable(view, x, y)
-        rgb, mask, depth = self._pixels.read(slot, y * self._cameras.sizes[view, 0] + x)
-        return RayBatch(self._rays(view, x, y), rgb, view, len(self._cameras), mask, depth)
+    def _rows(self, index: int, count: int) -> range:
+        return slice_rows(self._size, index, count)
 
     def _draw(self, step: int, slots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Slot and pixel (x, y) of every ray of the global batch; ``slots`` holds the view in each slot."""
         generator = generator_for(self._seed, "rays", step)
-        sizes = self._cameras.sizes[slots]
         if self._one_view:
             slot = torch.randint(len(slots), (1,), generator=generator).expand(self._size)
         else:
-            ends = sizes.prod(dim=-1).cumsum(0)
-            slot = torch.searchsorted(
-                ends, torch.randint(int(ends[-1]), (self._size,), generator=generator), right=True
-            )
+            slot = self._draw_slots(slots, self._size, generator)
+        sizes = self._cameras.sizes[slots[slot]]
         share = torch.rand(self._size, 2, generator=generator, dtype=torch.float64)
         if step < self._crop_steps:
             share = 0.25 + share / 2
-        x, y = torch.minimum((share * sizes[slot]).long(), sizes[slot] - 1).unbind(-1)
+        x, y = torch.minimum((share * sizes).long(), sizes - 1).unbind(-1)
         return slot, x, y
-
-    def _rays(self, view: Tensor, x: Tensor, y: Tensor) -> Rays:
-        local = self._lenses.directions(view, x, y)
-        directions = (self._cameras.rotations[view] @ local[..., None])[..., 0]
-        return Rays(self._cameras.centres[view], directions)
 
 
 def slice_rows(size: int, index: int, count: int) -> range:
@@ -140,7 +170,6 @@ class _PixelStore:
         self._colours = torch.zeros(held * area, 3, dtype=torch.uint8)
         self._masks = torch.zeros(held * area, dtype=torch.uint8) if views.has_masks else None
         self._depths = torch.zeros(held * area) if views.has_depths else None
-        self.turn_to(0)
 
     def turn_to(self, step: int) -> Tensor:
         """Load what is due at ``step``; returns which view each slot holds."""
@@ -201,6 +230,11 @@ class _LensTable:
         width, start = self._cameras.sizes[view, 0], self._start[view]
         pixel = torch.where(start >= 0, self._stand_in[start.clamp(min=0) + y * width + x], y * width + x)
         return pixel % width, pixel // width
+
+    @property
+    def complete(self) -> bool:
+        """Whether a ray passes through every pixel of every view."""
+        return self._stand_in is None
 
     def directions(self, view: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Directions with z = 1 through the pixels' centres."""

@@ -38,6 +38,8 @@ _COORDINATES = (
     "((x - cx) / fx, (y - cy) / fy, 1), not normalised, axes x right, y down, z forward, pixel centres at +0.5"
 )
 _LARGEST_PSNR = 200.0
+# The tracer multiplies this out, and must not leave the range of 64 bits.
+_LARGEST_SIDE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _exported(light_field: LightField, path: str | Path) -> Any:
 
     height, width = _SIZES[0]
     example = torch.rand(2, height, width, 3, generator=generator_for(0, "onnx", "example"))
-    sides = {0: Dim("height"), 1: Dim("width")}
+    sides = {0: Dim("height", max=_LARGEST_SIDE), 1: Dim("width", max=_LARGEST_SIDE)}
     with _silence():
         try:
             program = torch.onnx.export(

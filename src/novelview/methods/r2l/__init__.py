@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from novelview.data.samplers import RaySampler
+from novelview.data.samplers import RaySampler, Sampler
 from novelview.data.scene import Scene
+from novelview.data.tiles import TileSampler
 from novelview.errors import MethodError
 from novelview.methods.method import MethodSpec, Traits
 from novelview.methods.r2l.checkpoint import load_official
@@ -22,11 +23,12 @@ def build(config: R2LConfig, bounds: Bounds | None) -> R2L:
     return R2L(config, bounds)
 
 
-def sampler(scenes: Sequence[Scene], config: R2LConfig, recipe: Recipe, seed: int) -> RaySampler:
+def sampler(scenes: Sequence[Scene], config: R2LConfig, recipe: Recipe, seed: int) -> Sampler:
     views = scenes[0].train
-    return RaySampler(
-        views.with_cameras(views.cameras.through_pixels(config.pixel_centre)), recipe.batch, seed
-    )
+    views = views.with_cameras(views.cameras.through_pixels(config.pixel_centre))
+    if config.form == "bundle":
+        return TileSampler(views, recipe.batch, seed, tile=config.tile)
+    return RaySampler(views, recipe.batch, seed)
 
 
 METHOD = MethodSpec(
@@ -34,7 +36,7 @@ METHOD = MethodSpec(
     title="R2L",
     summary="one network query per pixel: a light field that renders in real time",
     paper="Wang et al., R2L: Distilling Neural Radiance Field to Neural Light Field, ECCV 2022",
-    traits=Traits(regime="per-scene"),
+    traits=Traits(regime="per-scene", exports=frozenset({"onnx", "web"})),
     config=R2LConfig,
     presets=PRESETS,
     build=build,

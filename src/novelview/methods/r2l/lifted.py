@@ -15,7 +15,7 @@ from novelview.methods.r2l.network import Network
 from novelview.methods.r2l.student import Student
 from novelview.nn.encodings import frequency_encoding, frequency_width
 from novelview.types import Bounds
-from novelview.volumes import dense
+from novelview.volumes import traceable
 from novelview.volumes.volume import GREY, Seen, Volume
 
 
@@ -53,9 +53,13 @@ class LiftedStudent(Student):
         self, origins: Float[Tensor, "h w 3"], directions: Float[Tensor, "h w 3"]
     ) -> Float[Tensor, "h w 3"]:
         rays = Rays(origins, directions).reshape(-1)
-        values, covered = dense.look(self.volume, rays)
-        rgb = self._colours(values, covered, rays.directions) + self.background
-        return rgb.reshape(directions.shape)
+        seen, values, covered = traceable.look(self.volume, rays)
+        rgb = self._colours(values, covered, rays.directions[seen])
+        # Nothing but the background where a ray meets nothing.
+        return (
+            torch.zeros_like(rays.directions).index_copy(0, seen, rgb).reshape(directions.shape)
+            + self.background
+        )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         network = {"params": list(self.network.parameters()), "scale": self.network_rate}

@@ -6,14 +6,16 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from novelview.cameras.cameras import Cameras
 from novelview.errors import ConfigError
 from novelview.geometry.rays import Rays
+from novelview.light_field import LightField
 from novelview.methods.method import Loss, Method
 from novelview.methods.r2l.config import R2LConfig
 from novelview.methods.r2l.hard import HardPool
+from novelview.methods.r2l.student import Student
 from novelview.methods.r2l.students import make_student
 from novelview.random import Draws
 from novelview.types import Batch, Bounds, Frames, RayBatch, Views
@@ -87,6 +89,9 @@ class R2L(Method):
         mse = errors.mean()
         return Loss(mse + extra, {"mse": mse.detach(), **parts})
 
+    def light_field(self, state: None) -> LightField:
+        return LightField(_Picture(self.student))
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self.student.parameter_groups()
 
@@ -99,6 +104,19 @@ class R2L(Method):
     def restructure(self, structure: dict[str, Any]) -> None:
         self.pool.resize(int(structure["hard_rays"]))
         self.student.restructure(structure)
+
+
+class _Picture(nn.Module):
+    """A student as what is asked for pictures."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(
+        self, origins: Float[Tensor, "h w 3"], directions: Float[Tensor, "h w 3"]
+    ) -> Float[Tensor, "a b 3"]:
+        return self.student.picture(origins, directions)
 
 
 def _frame(pixels: Float[Tensor, "n h w c"]) -> Frames:

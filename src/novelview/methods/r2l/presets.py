@@ -40,7 +40,13 @@ MOBILE = Recipe(
     precision="bfloat16",
 )
 MOBILE_SMALL = Recipe(
-    steps=20_000, batch=8192, learning_rate=2e-3, final_fraction=0.05, optimizer="adamw", weight_decay=0.01
+    steps=20_000,
+    batch=8192,
+    learning_rate=3e-3,
+    warmup_steps=200,
+    final_fraction=0.05,
+    optimizer="adamw",
+    weight_decay=0.01,
 )
 
 PRESETS = {
@@ -93,12 +99,10 @@ PRESETS = {
         ),
     ),
     "mobile-small": Preset(
-        R2LConfig(
-            form="bundle", width=96, depth=16, samples=8, octaves=6, factor=4, tile=32, hard_share=0.0
-        ),
+        R2LConfig(form="bundle", width=96, depth=16, samples=8, octaves=6, factor=4, tile=32, hard_share=0.0),
         MOBILE_SMALL,
         "a small one for small pictures, 0.03 MFLOP per pixel; ten minutes on two CPU cores",
-        Distillation(finetune=replace(MOBILE_SMALL, steps=1000, learning_rate=2e-4)),
+        Distillation(finetune=replace(MOBILE_SMALL, steps=1000, learning_rate=3e-4)),
     ),
     "tiny": Preset(
         R2LConfig(width=48, depth=6, samples=6, octaves=4, hard_share=0.0),
