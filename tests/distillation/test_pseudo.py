@@ -174,7 +174,8 @@ def test_a_ring_of_all_views_renders_each_once_whatever_the_sampler_has_room_for
     assert teacher.rendered == Counter({float(i): 1 for i in range(40)})
 
 
-@pytest.mark.parametrize("kept", [1, 16, 39])
+# Not nearly all: threads that load the first views decide which of them are the oldest.
+@pytest.mark.parametrize("kept", [1, 16, 30])
 def test_a_smaller_ring_renders_every_view_once_per_round(kept: int) -> None:
     teacher = Teacher()
     views = pseudo_views(teacher, 0.1, cameras(40), ring(kept))

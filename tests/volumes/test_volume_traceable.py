@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from novelview.geometry.rays import Rays
 from novelview.types import Bounds, FrontView
-from novelview.volumes import dense
+from novelview.volumes import traceable
 from novelview.volumes.config import VolumeConfig
-from novelview.volumes.reference import LEAST_WEIGHT
-from novelview.volumes.volume import LEAST_OPACITY, Volume
+from novelview.volumes.reference import LEAST_LIGHT, LEAST_WEIGHT
+from novelview.volumes.volume import Volume
 
-OBJECT = Bounds(
-    near=1.0, far=4.0, box_min=(-1.0, -1.0, -0.8), box_max=(1.0, 1.0, 0.8), unbounded=False
-)
+OBJECT = Bounds(near=1.0, far=4.0, box_min=(-1.0, -1.0, -0.8), box_max=(1.0, 1.0, 0.8), unbounded=False)
 OPEN = Bounds(near=0.5, far=6.0, box_min=(-1.0, -1.0, -1.0), box_max=(1.0, 1.0, 1.0))
 FRONT = Bounds(
     near=1.0,
@@ -51,33 +53,25 @@ def some_volume(bounds: Bounds, generator: torch.Generator) -> Volume:
 def test_it_sees_the_same(bounds: Bounds, generator: torch.Generator) -> None:
     volume, rays = some_volume(bounds, generator), rays_for(bounds, generator)
     seen = volume.look(rays, volume.field.coarse, torch.full((len(rays), 1), 0.5))
-    values, opacity = dense.look(volume, rays)
-    expected = torch.zeros_like(values).index_copy(0, seen.rays, seen.values)
-    covered = torch.zeros_like(opacity).index_copy(0, seen.rays, seen.opacity)
-    assert float(covered.max()) > 0.9
-    # What the other leaves out: rays that meet hardly anything, and samples that are hardly seen.
-    faint = LEAST_OPACITY * 20
-    assert float((opacity - covered).abs().max()) < faint
-    most = float(volume.field.colour.abs().max()) * (CONFIG.samples * LEAST_WEIGHT + faint)
-    assert float((values - expected).abs().max()) < most
-    assert float((values - expected).abs().mean()) < 0.1 * most
+    found, values, opacity = traceable.look(volume, rays)
+    # The first ray is looked along in any case.
+    known = found[1:] if len(found) > len(seen.rays) else found
+    assert torch.equal(known, seen.rays)
+    values, opacity = values[-len(known) :], opacity[-len(known) :]
+    assert len(found) > 30
+    assert float(opacity.max()) > 0.9
+    # The other one ends rays of which hardly any light is left.
+    torch.testing.assert_close(opacity, seen.opacity, atol=2 * LEAST_LIGHT, rtol=0)
+    faint = float(volume.field.colour.abs().max()) * CONFIG.samples * LEAST_WEIGHT
+    assert float((values - seen.values).abs().max()) < faint
+    assert float((values - seen.values).abs().mean()) < 1e-4
 
 
-@torch.no_grad()
-def test_it_can_be_traced_for_any_number_of_rays(generator: torch.Generator) -> None:
-    volume = some_volume(OPEN, generator)
-
-    class Traced(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.volume = volume
-
-        def forward(self, origins: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return dense.look(self.volume, Rays(origins, directions))
-
-    rays, count = rays_for(OPEN, generator), torch.export.Dim("count", min=2)
-    shapes = {"origins": {0: count}, "directions": {0: count}}
-    program = torch.export.export(Traced(), (rays.origins[:7], rays.directions[:7]), dynamic_shapes=shapes)
-    found = program.module()(rays.origins, rays.directions)
-    for one, other in zip(found, dense.look(volume, rays), strict=True):
-        torch.testing.assert_close(one, other)
+def test_it_can_be_traced_for_any_number_of_rays() -> None:
+    # In a process of its own: checks of shapes on every call would ask for sizes that are unknown while tracing.
+    script = Path(__file__).parent / "traced.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in done.stdout.splitlines():
+        assert float(line.split()[-1]) < 1e-5, done.stdout
+    assert len(done.stdout.splitlines()) == 4
