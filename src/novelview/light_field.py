@@ -30,10 +30,7 @@ class LightField:
 
     def rays(self, camera: Cameras) -> Rays:
         """What the network is asked for one camera, shapes (h, w, 3): blocks that cover the image, of any lens."""
-        width, height = camera.common_size
-        columns, rows = -(-width // self.factor), -(-height // self.factor)
-        covered = camera.cropped(0, 0, columns * self.factor, rows * self.factor)
-        return covered.resized(columns, rows).rays()[0]
+        return camera.blocks(self.factor).rays()[0]
 
     @torch.no_grad()
     def render(self, cameras: Cameras) -> Frames:

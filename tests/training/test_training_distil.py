@@ -18,7 +18,7 @@ from novelview.methods.discovery import find
 from novelview.methods.distillation import Distillation
 from novelview.methods.method import Method
 from novelview.methods.recipe import Recipe
-from novelview.training import Rhythm, distil, fit, load_method, open_run
+from novelview.training import Rhythm, distil, fit, load_method
 from novelview.training.finetune import mean_psnr, validation_split
 from novelview.training.journal import Stage, told
 from novelview.types import Views

@@ -246,6 +246,12 @@ class Cameras:
         offset = 0.5 - pixel_centre
         return replace(self, intrinsics=self.intrinsics + self.intrinsics.new_tensor([0, 0, offset, offset]))
 
+    def blocks(self, factor: int) -> Cameras:
+        """Cameras with one pixel for each block of ``factor`` x ``factor`` pixels; blocks may reach beyond the image."""
+        width, height = self.common_size
+        columns, rows = -(-width // factor), -(-height // factor)
+        return self.cropped(0, 0, columns * factor, rows * factor).resized(columns, rows)
+
     def pixel_grid(self) -> Float[Tensor, "h w 2"]:
         """Pixel centres (x, y) of the common image size."""
         width, height = self.common_size

@@ -107,7 +107,7 @@ def test_a_ray_is_the_mean_of_its_block(
     student = student_of(fresh(replace(SMALL, factor=factor, tile=factor)))
     whole = cameras(columns * factor, rows * factor)[1]
     camera = whole.cropped(0, 0, columns * factor - missing[0], rows * factor - missing[1])
-    low = student.block_rays(camera)
+    low = camera.blocks(student.factor).rays()[0]
     blocks = whole.rays()[0].directions.reshape(rows, factor, columns, factor, 3)
     torch.testing.assert_close(low.directions, blocks.mean(dim=(1, 3)), atol=1e-5, rtol=1e-5)
     assert torch.equal(low.origins, whole.centres.expand(rows, columns, 3))

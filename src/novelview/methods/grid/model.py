@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from novelview.cameras.cameras import Cameras
 from novelview.errors import ConfigError
 from novelview.geometry.rays import Rays
+from novelview.methods.chunks import look_through, rays_at_once
 from novelview.methods.grid.config import GridConfig
 from novelview.methods.grid.harmonics import harmonics
 from novelview.methods.method import Loss, Method
@@ -69,14 +71,10 @@ class Grid(Method):
 
     @torch.no_grad()
     def render(self, state: Tensor, cameras: Cameras) -> Frames:
-        width, height = cameras.common_size
-        at_once = RAYS_AT_ONCE.get(state.device.type, RAYS_AT_ONCE["cuda"])
+        look, at_once = partial(self._pixels, coarse=state), rays_at_once(state.device, RAYS_AT_ONCE)
         frames = []
         for i in range(len(cameras)):
-            rays = cameras[i].rays().reshape(-1).to(state.device)
-            chunks = [rays[start : start + at_once] for start in range(0, len(rays), at_once)]
-            parts = [self._pixels(chunk, state) for chunk in chunks]
-            pixels = torch.cat(parts).view(1, height, width, 5).to(cameras.device)
+            pixels = look_through(cameras[i], state.device, at_once, look)[None]
             frames.append(Frames(pixels[..., :3], pixels[..., 3], pixels[..., 4]))
         return Frames.concatenate(frames)
 

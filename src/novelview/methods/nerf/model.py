@@ -20,6 +20,7 @@ from novelview.geometry.intervals import (
     stratified,
 )
 from novelview.geometry.rays import Rays
+from novelview.methods.chunks import look_through, rays_at_once
 from novelview.methods.method import Loss, Method
 from novelview.methods.nerf.config import NeRFConfig
 from novelview.methods.nerf.ndc import FrontFrame
@@ -108,15 +109,11 @@ class NeRF(Method):
     @torch.no_grad()
     def render(self, state: None, cameras: Cameras) -> Frames:
         device = next(self.parameters()).device
-        width, height = cameras.common_size
         cameras = cameras.through_pixels(self.config.pixel_centre)
-        at_once = self.config.chunk or RAYS_AT_ONCE.get(device.type, RAYS_AT_ONCE["cuda"])
+        at_once = self.config.chunk or rays_at_once(device, RAYS_AT_ONCE)
         frames = []
         for i in range(len(cameras)):
-            rays = cameras[i].rays().reshape(-1)
-            chunks = [rays[start : start + at_once] for start in range(0, len(rays), at_once)]
-            parts = [self._pixels(chunk.to(device)) for chunk in chunks]
-            pixels = torch.cat(parts).reshape(1, height, width, 5).to(cameras.device)
+            pixels = look_through(cameras[i], device, at_once, self._pixels)[None]
             frames.append(Frames(pixels[..., :3], pixels[..., 3], pixels[..., 4]))
         return Frames.concatenate(frames)
 

@@ -76,7 +76,7 @@ class BundleStudent(Student):
     def frame(self, camera: Cameras, at_once: int, device: torch.device) -> Float[Tensor, "h w c"]:
         """As of any student, in strips of whole blocks that overlap by the neighbours that have a part in them."""
         width, height = camera.common_size
-        rays = self.block_rays(camera)
+        rays = camera.blocks(self.factor).rays()[0]
         rows, made = max(1, at_once // rays.origins.shape[1]), []
         for start in range(0, len(rays), rows):
             first = max(0, start - REACH)
@@ -84,13 +84,6 @@ class BundleStudent(Student):
             above = (start - first) * self.factor
             made.append(self.picture(strip.origins, strip.directions)[above : above + rows * self.factor])
         return torch.cat(made)[:height, :width]
-
-    def block_rays(self, camera: Cameras) -> Rays:
-        """Rays of one camera through the middles of the blocks that cover its image, shapes (h, w, 3)."""
-        width, height = camera.common_size
-        columns, rows = -(-width // self.factor), -(-height // self.factor)
-        covering = camera.cropped(0, 0, columns * self.factor, rows * self.factor)
-        return covering.resized(columns, rows).rays()[0]
 
     def middles(self, rays: Rays) -> Rays:
         """Rays through the middles of the blocks of tiles, shapes (tiles, h, w, 3).

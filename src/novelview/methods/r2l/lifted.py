@@ -74,6 +74,12 @@ class LiftedStudent(Student):
     def restructure(self, structure: dict[str, Any]) -> None:
         self.volume.grow_to(int(structure["stage"]))
 
+    @property
+    def flops_per_ray(self) -> int:
+        """As of any student, and two operations for each value at the eight nodes around each sample."""
+        values = 1 + self.volume.field.colour.shape[-1]
+        return super().flops_per_ray + 2 * 8 * values * self.volume.config.samples
+
     def _seen(self, rays: Rays, jitter: Float[Tensor, "r s"] | None) -> tuple[Float[Tensor, "r 5"], Seen]:
         if jitter is None:
             jitter = rays.origins.new_full((len(rays), 1), 0.5)

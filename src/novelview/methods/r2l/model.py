@@ -12,6 +12,7 @@ from novelview.cameras.cameras import Cameras
 from novelview.errors import ConfigError
 from novelview.geometry.rays import Rays
 from novelview.light_field import LightField
+from novelview.methods.chunks import rays_at_once
 from novelview.methods.method import Loss, Method
 from novelview.methods.r2l.config import R2LConfig
 from novelview.methods.r2l.hard import HardPool
@@ -40,7 +41,7 @@ class R2L(Method):
     def render(self, state: None, cameras: Cameras) -> Frames:
         device = self.pool.rows.device
         cameras = cameras.through_pixels(self.config.pixel_centre)
-        at_once = RAYS_AT_ONCE.get(device.type, RAYS_AT_ONCE["cuda"])
+        at_once = rays_at_once(device, RAYS_AT_ONCE)
         frames = []
         for i in range(len(cameras)):
             pixels = self.student.frame(cameras[i], at_once, device)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from novelview.cameras.cameras import Cameras
 from novelview.geometry.rays import Rays
+from novelview.methods.chunks import look_through
 
 
 class Student(nn.Module, ABC):
     """A light field of one scene. Abstract.
 
-    ``forward`` and ``picture`` are traced to other runtimes with any number of rays: no control flow in them may depend
-    on data or on sizes.
+    ``picture`` is traced to other runtimes for any number of rays: no control flow in it may depend on data or on sizes.
 
     Attributes:
         jitter_samples: how many random numbers per ray training wants; 0: none.
@@ -85,11 +85,7 @@ class Student(nn.Module, ABC):
             at_once: about how many rays are looked at at a time.
             device: where the student is.
         """
-        width, height = camera.common_size
-        rays = camera.rays().reshape(-1)
-        chunks = [rays[start : start + at_once] for start in range(0, len(rays), at_once)]
-        pixels = torch.cat([self.pixels(chunk.to(device)) for chunk in chunks])
-        return pixels.reshape(height, width, -1)
+        return look_through(camera, device, at_once, self.pixels)
 
     @property
     def flops_per_ray(self) -> int:
