@@ -1,12 +1,12 @@
 """What only a GPU can show, by one command: that everything is right there, then how fast it is.
 
-    python benchmarks/gpu/run.py [--data DATA] [--only procedural quark lvsm grid] [--quick]
+    python benchmarks/gpu/run.py [--data DATA] [--only procedural quark lvsm grid r2l] [--quick]
 
 Runs the tests marked ``gpu`` and stops where one fails. Then measures procedural views per second, and the grid's
 presets ``fast`` and ``gpu`` on the demo scene and, where DATA is the folder of captures, on fox at a quarter of its
 size: held-out PSNR against training time, and rays per second; and milliseconds per frame of Quark's networks in bfloat16,
-with the Triton renderer beside the readable one, and per training step; and per view of LVSM's networks. Writes
-``benchmarks/gpu/results.md`` row by row.
+with the Triton renderer beside the readable one, and per training step; per view of LVSM's networks; and per picture of
+R2L's students beside NeRF. Writes ``benchmarks/gpu/results.md`` row by row.
 ``--quick`` trains a hundredth of the steps, on whatever device there is, and writes nothing: it proves that the script
 works.
 """
@@ -43,9 +43,11 @@ from novelview.files import atomic_write_text  # noqa: E402
 from novelview.methods.grid import METHOD  # noqa: E402
 from novelview.methods.lvsm import METHOD as LVSM_SPEC  # noqa: E402
 from novelview.methods.lvsm.networks import build_network  # noqa: E402
+from novelview.methods.nerf import METHOD as NERF_SPEC  # noqa: E402
 from novelview.methods.quark import METHOD as QUARK_SPEC  # noqa: E402
 from novelview.methods.quark.model import Quark  # noqa: E402
 from novelview.methods.quark.renderers import fast_picture, in_strips  # noqa: E402
+from novelview.methods.r2l import METHOD as R2L_SPEC  # noqa: E402
 from novelview.random import Draws, generator_for  # noqa: E402
 from novelview.rendering.layers import pixel_centres  # noqa: E402
 
@@ -64,9 +66,15 @@ QUARK = """
 LVSM = """
 | LVSM, random weights, 256x256, autocast | inputs | encode ms | per view ms | compiled per view ms | error of 255 |
 |---|---|---|---|---|---|"""
+R2L = """
+| 400x400, random weights | float32 ms | bfloat16 ms | error of 255 | ratio to NeRF |
+|---|---|---|---|---|"""
 TRAINING = """
 | small, batch | precision | making samples ms | loss and gradients ms |
 |---|---|---|---|"""
+
+
+Part = Literal["procedural", "quark", "lvsm", "grid", "r2l"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Options:
 
     data: Path | None = None
     """Folder of capture folders; without it only procedural scenes are used."""
-    only: tuple[Literal["procedural", "quark", "lvsm", "grid"], ...] = ("procedural", "quark", "lvsm", "grid")
+    only: tuple[Part, ...] = ("procedural", "quark", "lvsm", "grid", "r2l")
     """What is measured."""
     out: Path = RESULTS
     """Table to write."""
@@ -109,6 +117,8 @@ def measure(options: Options, device: str) -> Iterator[str]:
         yield from lvsm_rows(options, device)
     if "grid" in options.only:
         yield from grid_rows(options, device)
+    if "r2l" in options.only:
+        yield from r2l_rows(options, device)
 
 
 def procedural_rows(options: Options, device: str) -> Iterator[str]:
@@ -152,6 +162,26 @@ def grid_rows(options: Options, device: str) -> Iterator[str]:
                 steps = chosen.recipe.steps // 100
                 chosen = replace(chosen, recipe=replace(chosen.recipe, steps=steps))
             yield grid_quality.measure(name, scene, preset, chosen, threads, device)
+
+
+def r2l_rows(options: Options, device: str) -> Iterator[str]:
+    """Milliseconds per picture of NeRF and of R2L's students, whose time does not depend on their weights."""
+    yield R2L
+    scene = demo_scene(16 if options.quick else 400)
+    contenders = {"NeRF, 64 + 128 samples": NERF_SPEC.build(NERF_SPEC.preset().config, scene.bounds)}
+    for preset in ("W256D88", "W181D88", "W256D44", "W363D22", "mobile"):
+        contenders[preset] = R2L_SPEC.build(R2L_SPEC.presets[preset].config, scene.bounds)
+    base: dict[str, float] = {}
+    for name, method in contenders.items():
+        method = method.to(device).eval()
+        render = partial(method.render, None, scene.test.cameras[:1].to(device))
+        calls: dict[str, Callable[[], Any]] = {"float32": render}
+        calls["bfloat16"] = quark_speed.within(torch.autocast(device, torch.bfloat16), render)
+        ms = quark_speed.timed(calls, 1 if options.quick else 10, waiting(device))
+        apart = 255 * float((calls["bfloat16"]().rgb - render().rgb).abs().max())
+        base = base or ms
+        ratio = f"{base['float32'] / ms['float32']:.1f} / {base['bfloat16'] / ms['bfloat16']:.1f}"
+        yield f"| {name} | {ms['float32']:.1f} | {ms['bfloat16']:.1f} | {apart:.2f} | {ratio} |"
 
 
 @torch.no_grad()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from novelview.methods.discovery import find
 from novelview.methods.distillation import Distillation
 from novelview.methods.method import Method
 from novelview.methods.recipe import Recipe
-from novelview.training import Rhythm, distil, fit, load_method
+from novelview.training import Interrupted, Rhythm, distil, fit, load_method
 from novelview.training.finetune import mean_psnr, validation_split
 from novelview.training.journal import Stage, told
 from novelview.types import Views
@@ -114,6 +116,15 @@ def test_a_crash_at_any_time_changes_nothing(
     for name, value in done[1].state_dict().items():
         assert torch.equal(method.state_dict()[name], value), name
     assert [stage.name for stage in stages] == [stage.name for stage in done[2]]
+
+
+def test_a_signal_names_the_run_to_go_on_with(scene: Scene, tmp_path: Path) -> None:
+    def signalled(method: Method, step: int) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {}
+
+    with pytest.raises(Interrupted, match=f"--resume {tmp_path / 'run'}$"):
+        learn(scene, out=tmp_path / "run", evaluate=signalled, rhythm=Rhythm(save=20, evaluate=20, log=20))
 
 
 def test_a_run_that_is_there_is_not_begun_again(

@@ -35,6 +35,7 @@ from novelview.training.checkpoint import latest_step, load_weights, save_checkp
 from novelview.training.engine import DEFAULT_RHYTHM, Evaluate, Rhythm, make_accelerator
 from novelview.training.finetune import Enough, Judge, mean_psnr, validation_split
 from novelview.training.folder import RunInfo, describe
+from novelview.training.interrupts import Interrupted
 from novelview.training.journal import Journal, Stage
 from novelview.training.run import check_scenes, fit, load_method, prepare_folder
 from novelview.types import Views
@@ -126,7 +127,11 @@ def distil(
             "quiet": quiet,
             "tensorboard": tensorboard and folder is not None,
         }
-        return fit(method, scene, **{**shared, **options})
+        try:
+            return fit(method, scene, **{**shared, **options})
+        except Interrupted as stop:
+            # The stage alone would be of little use: go on with all of it.
+            raise Interrupted(stop.signal, stop.step, stop.steps, folder or stop.folder) from None
 
     work = _Work(info, settings, scene, own, journal, accelerator.num_processes, stage)
     teacher = _teacher(work, str(accelerator.device))

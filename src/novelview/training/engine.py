@@ -96,6 +96,8 @@ def leave_processes() -> None:
     A process that fails alone must not: it would wait here for others, which wait for it in the training.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # One that leaves while another still talks can abort it.
+        torch.distributed.barrier()
         torch.distributed.destroy_process_group()
 
 

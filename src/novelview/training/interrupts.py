@@ -17,11 +17,12 @@ class Interrupted(NovelviewError):
     Attributes:
         signal: number of the signal; a command exits with 128 plus it.
         step: number of steps done.
+        steps: of all.
         folder: the run.
     """
 
     def __init__(self, number: int, step: int, steps: int, folder: Path) -> None:
-        self.signal, self.step, self.folder = number, step, folder
+        self.signal, self.step, self.steps, self.folder = number, step, steps, folder
         super().__init__(
             f"Training was interrupted after step {step} of {steps}; everything is saved",
             where=folder,
