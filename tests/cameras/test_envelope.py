@@ -330,6 +330,15 @@ def test_hull_never_crosses_a_wall() -> None:
     assert float((cameras.forward[:, 0] * x).min()) > 0.85
 
 
+def test_hull_reaches_as_far_aside_as_it_may() -> None:
+    real = wall()
+    inside, beside = (drawn(Hull(real, aside), 1000) for aside in (0.0, 0.2))
+    moved = beside.centres - inside.centres
+    assert float(moved.abs().max()) <= 0.2 + 1e-6
+    assert float(moved.abs().amax(dim=0).min()) > 0.19
+    torch.testing.assert_close(beside.rotations, inside.rotations)
+
+
 def test_hull_fills_the_way_between_cameras() -> None:
     real = rooms()
     gaps = torch.cdist(real.centres, drawn(Hull(real), 2000).centres).amin(dim=1)

@@ -148,20 +148,26 @@ class Box(Envelope):
 class Hull(Envelope):
     """Between a few neighbouring cameras: for walks through a room, where nobody knows what else is free of walls.
 
-    Positions lie in the convex hull of a camera and those that stand and look most alike; rotations are their mean
-    with the same weights, turned by up to 3 degrees about each axis.
+    Positions lie in the convex hull of a camera and those that stand and look most alike, or a little beside it;
+    rotations are their mean with the same weights, turned by up to 3 degrees about each axis.
+
+    Args:
+        cameras: the real ones.
+        aside: how far along each axis a position may be moved out of the hull, world units.
     """
 
     name = "hull"
-    numbers = 11
+    numbers = 14
+    zoom = (1.0, 1.25)
 
     _NEIGHBOURS = 6
     # More cameras than this are thinned out, or those of a film would only have themselves for neighbours.
     _MOST = 100
     _JITTER = math.radians(3)
 
-    def __init__(self, cameras: Cameras) -> None:
+    def __init__(self, cameras: Cameras, aside: float = 0.0) -> None:
         super().__init__(cameras)
+        self._aside = aside
         real = cameras.to("cpu")
         poses = real[spread_views(real, self._MOST)].camera_to_world.double()
         spread = (poses[:, :, 3] - poses[:, :, 3].mean(dim=0)).norm(dim=-1).mean().clamp(min=1e-12)
@@ -184,7 +190,8 @@ class Hull(Envelope):
         weights = weights / weights.sum(dim=-1, keepdim=True)
         mixed = (weights[..., None, None] * self._poses[near]).sum(dim=1)
         jitter = so3_exp(self._JITTER * (2 * draws[:, -3:] - 1))
-        return torch.cat([nearest_rotation(mixed[:, :, :3]) @ jitter, mixed[:, :, 3:]], dim=-1)
+        moved = mixed[:, :, 3] + self._aside * (2 * draws[:, -6:-3] - 1)
+        return torch.cat([nearest_rotation(mixed[:, :, :3]) @ jitter, moved[..., None]], dim=-1)
 
 
 def on_sphere(

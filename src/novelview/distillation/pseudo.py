@@ -23,14 +23,21 @@ from novelview.methods.method import Method
 from novelview.types import Bounds, ImageSource, Views
 
 
+# Nothing is nearer to a camera than the nearest depth: a part of that is free to move in.
+ASIDE = 0.4
+
+
 def envelope_of(cameras: Cameras, bounds: Bounds) -> Envelope:
     """The form of envelope that suits how the real cameras stand.
 
-    Cameras that all look the same way give a box, those around one place a shell, and all others a hull.
+    Cameras that all look the same way give a box, and those around one object a shell. All others give a hull: where
+    there is a background, a teacher knows it from about where the photographs were taken.
     """
     if bounds.forward_facing:
         return Box(cameras)
-    return Shell(cameras) if looks_inward(cameras) else Hull(cameras)
+    if looks_inward(cameras) and not bounds.unbounded:
+        return Shell(cameras)
+    return Hull(cameras, ASIDE * bounds.near)
 
 
 def picture_key(teacher: Method, cameras: Cameras, *facts: str) -> str:

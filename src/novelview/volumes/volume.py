@@ -84,6 +84,11 @@ class Volume(nn.Module):
         self.stage = 0
         self.field = GridField(*self._shapes(), channels, config.initial_density)
 
+    @property
+    def flops_per_ray(self) -> int:
+        """Floating-point operations per ray of the close look: two for each value at the eight nodes around a sample."""
+        return 2 * 8 * (1 + self.field.colour.shape[-1]) * self.config.samples
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups, see :meth:`novelview.methods.method.Method.parameter_groups`."""
         return [

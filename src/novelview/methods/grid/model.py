@@ -69,6 +69,11 @@ class Grid(Method):
             total, parts["mask"] = total + self.config.mask_loss * mask, mask.detach()
         return Loss(total, parts)
 
+    @property
+    def flops_per_ray(self) -> int:
+        """Floating-point operations per ray of the look-ups."""
+        return self.volume.flops_per_ray
+
     @torch.no_grad()
     def render(self, state: Tensor, cameras: Cameras) -> Frames:
         look, at_once = partial(self._pixels, coarse=state), rays_at_once(state.device, RAYS_AT_ONCE)

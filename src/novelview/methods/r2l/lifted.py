@@ -16,7 +16,7 @@ from novelview.methods.r2l.student import Student
 from novelview.nn.encodings import frequency_encoding, frequency_width
 from novelview.types import Bounds
 from novelview.volumes import traceable
-from novelview.volumes.volume import GREY, Seen, Volume
+from novelview.volumes.volume import GREY, SMOOTH_VIEWS, Seen, Volume
 
 
 class LiftedStudent(Student):
@@ -44,10 +44,11 @@ class LiftedStudent(Student):
         return self._seen(rays, jitter)[0]
 
     def learn(
-        self, rays: Rays, jitter: Float[Tensor, "r s"] | None, step: int, views: int
+        self, rays: Rays, jitter: Float[Tensor, "r s"] | None, step: int
     ) -> tuple[Float[Tensor, "r 3"], Float[Tensor, ""], dict[str, Tensor]]:
         pixels, seen = self._seen(rays, jitter)
-        return pixels[:, :3], *self.volume.regularisation(seen, step, views)
+        # A student has as many pictures as it wants: how many views there are says nothing.
+        return pixels[:, :3], *self.volume.regularisation(seen, step, SMOOTH_VIEWS)
 
     def picture(
         self, origins: Float[Tensor, "h w 3"], directions: Float[Tensor, "h w 3"]
@@ -76,9 +77,8 @@ class LiftedStudent(Student):
 
     @property
     def flops_per_ray(self) -> int:
-        """As of any student, and two operations for each value at the eight nodes around each sample."""
-        values = 1 + self.volume.field.colour.shape[-1]
-        return super().flops_per_ray + 2 * 8 * values * self.volume.config.samples
+        """Floating-point operations per pixel of the linear layers and of the look-ups."""
+        return super().flops_per_ray + self.volume.flops_per_ray
 
     def _seen(self, rays: Rays, jitter: Float[Tensor, "r s"] | None) -> tuple[Float[Tensor, "r 5"], Seen]:
         if jitter is None:

@@ -83,7 +83,7 @@ class R2L(Method):
                 torch.cat([rays.origins, hard.origins]), torch.cat([rays.directions, hard.directions])
             )
             rgb = torch.cat([rgb, hard_rgb])
-        found, extra, parts = self.student.learn(rays, jitter, step, batch.views)
+        found, extra, parts = self.student.learn(rays, jitter, step)
         errors = (found - rgb).square().mean(dim=-1)
         if self.config.hard_share:
             self.pool.keep(batch, errors.detach()[: len(batch)], picked)

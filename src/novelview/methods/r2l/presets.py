@@ -56,7 +56,9 @@ PRESETS = {
             width=64,
             depth=6,
             hard_share=0.0,
-            volume=VolumeConfig(resolution=96, colour_resolution=96, samples=24),
+            volume=VolumeConfig(
+                resolution=96, colour_resolution=96, samples=24, smooth_density=1e-4, smooth_colour=0.02
+            ),
         ),
         Recipe(steps=1500, batch=4096, learning_rate=0.4),
         "the practical one: minutes on two CPU cores, teacher included",

@@ -42,7 +42,7 @@ class Student(nn.Module, ABC):
         return pixels
 
     def learn(
-        self, rays: Rays, jitter: Float[Tensor, "r s"] | None, step: int, views: int
+        self, rays: Rays, jitter: Float[Tensor, "r s"] | None, step: int
     ) -> tuple[Float[Tensor, "r 3"], Float[Tensor, ""], dict[str, Tensor]]:
         """Colours while training, what their error is to be added to, and parts of that worth a curve.
 
@@ -50,7 +50,6 @@ class Student(nn.Module, ABC):
             rays: as for ``forward``.
             jitter: as for ``forward``.
             step: of the training.
-            views: how many views the rays are drawn from.
         """
         rgb: Tensor = self(rays, jitter)
         return rgb, rgb.new_zeros(()), {}

@@ -1,0 +1,126 @@
+"""What distillation makes of scenes: held-out PSNR and seconds of teacher, student and fine-tuned student.
+
+    python benchmarks/r2l_quality.py [--data DATA] [--scenes demo fox] [--preset grid] [--write]
+
+The embedded scene, and captures of the folder DATA, whole: one call of ``distil`` each with the settings of the preset.
+``--write`` keeps the rows in ``benchmarks/results/r2l_quality.md``, those of other scenes and presets staying as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from novelview.allocator import tune_allocator
+
+tune_allocator()  # before torch
+
+import torch  # noqa: E402
+import tyro  # noqa: E402
+
+from lvsm_speed import processor  # noqa: E402
+from novelview.data.open import open_scene  # noqa: E402
+from novelview.data.procedural import demo_scene  # noqa: E402
+from novelview.data.scene import Scene  # noqa: E402
+from novelview.errors import ConfigError  # noqa: E402
+from novelview.files import atomic_write_text  # noqa: E402
+from novelview.methods.r2l import METHOD  # noqa: E402
+from novelview.training import distil  # noqa: E402
+from novelview.training.journal import Stage, told  # noqa: E402
+
+RESULT = Path(__file__).parent / "results" / "r2l_quality.md"
+# Image sizes at which two cores learn a capture in minutes.
+LONGEST = 120
+HEAD = """# Distillation: quality and time
+
+Made by `benchmarks/r2l_quality.py`, one run for each row, seed 0: torch {torch}, {processor}, {threads} threads. PSNR in dB
+is the mean over all held-out views. No run chooses anything by them, but the preset `grid` was settled by looking at those
+of demo and fox. "disk" is the most that the run's folder held when it was looked at.
+
+| scene | preset | views, size | teacher | pictures | student | fine-tuned | all | weights kept | disk |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Distil scenes and score them."""
+
+    data: Path | None = None
+    """Folder of capture folders; needed for all scenes but "demo"."""
+    scenes: tuple[str, ...] = ("demo",)
+    """Which ones."""
+    preset: str = "grid"
+    """Of R2L."""
+    write: bool = False
+    """Keep the rows."""
+
+
+def main(options: Options) -> None:
+    for name in options.scenes:
+        row = measured(name, open_by_name(name, options.data), options.preset)
+        print(row, flush=True)
+        if options.write:
+            keep(row)
+
+
+def open_by_name(name: str, data: Path | None) -> Scene:
+    """The embedded scene, or a capture in small."""
+    if name == "demo":
+        return demo_scene()
+    if data is None:
+        raise ConfigError(f"Where is the capture {name!r}?", cure="add --data DATA")
+    return open_scene(data / name, max_side=LONGEST)
+
+
+def measured(name: str, scene: Scene, preset: str) -> str:
+    """One row of the table."""
+    chosen = METHOD.preset(preset)
+    if chosen.distillation is None:
+        raise ConfigError(f"The preset {preset!r} has no teacher", cure="choose another one")
+    disk = 0
+
+    def weigh(*_: object) -> dict[str, float]:
+        nonlocal disk
+        disk = max(disk, sum(each.stat().st_size for each in out.rglob("*") if each.is_file()))
+        return {}
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        _, stages = distil(
+            METHOD,
+            scene,
+            chosen.distillation,
+            config=chosen.config,
+            recipe=chosen.recipe,
+            out=out,
+            evaluate=weigh,
+        )
+    print("\n".join(told(stages)), flush=True)
+    width, height = scene.train.cameras[0].common_size
+    views = f"{len(scene.train)} + {len(scene.test)}, {width}x{height}"
+    cells = " | ".join(map(cell, stages))
+    total = sum(stage.seconds for stage in stages)
+    kept = stages[-1].note.removeprefix("weights after ").partition(",")[0]
+    return f"| {name} | {preset} | {views} | {cells} | {total:.0f} s | {kept} | {disk / 1e6:.0f} MB |"
+
+
+def cell(stage: Stage) -> str:
+    """Score and time of a stage."""
+    return f"{stage.seconds:.0f} s" if stage.psnr is None else f"{stage.psnr:.2f}, {stage.seconds:.0f} s"
+
+
+def keep(row: str) -> None:
+    """Write the table anew with one row exchanged."""
+    lines = RESULT.read_text(encoding="utf-8").splitlines() if RESULT.exists() else []
+    rows = [line for line in lines if re.match(r"\| (?!scene)\S+ \| ", line)]
+    begin = " | ".join(row.split(" | ")[:2]) + " |"
+    rows = sorted([each for each in rows if not each.startswith(begin)] + [row])
+    head = HEAD.format(torch=torch.__version__, processor=processor(), threads=torch.get_num_threads())
+    atomic_write_text(RESULT, head + "\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
