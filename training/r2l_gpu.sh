@@ -11,7 +11,7 @@ if [ -f "$RUN/run.json" ]; then
     TRAIN=(novelview train --resume "$RUN")
 else
     TRAIN=(novelview train r2l --preset "$PRESET" --data "$CAPTURE" --out "$RUN"
-           --teacher grid --teacher-preset gpu --recipe.steps 60000 --recipe.decay-steps 100000
+           --teacher grid:gpu --recipe.steps 60000 --recipe.decay-steps 100000
            --recipe.precision bfloat16 --finetune.steps 5000 --finetune.learning-rate 5e-5)
 fi
 CODE=0

@@ -54,8 +54,8 @@ def fit(
             weights instead of new ones.
         seed: determines every random draw.
         resume: continue the run in ``out`` from its last checkpoint.
-        teacher: for methods that are distilled: another method, a run folder of one, or the name of one that comes with
-            weights; None: the preset's.
+        teacher: for methods that are distilled: another method, as NAME or NAME:PRESET, a run folder of one, or the name of
+            one that comes with weights; None: the preset's.
         steps: overrides the recipe's number of steps.
         quiet: print nothing.
         shards: keep weights and optimiser state in shards, one for each of several processes (torchrun).
@@ -84,7 +84,7 @@ def fit(
     if shards:
         raise ConfigError("A distillation cannot be sharded", cure="leave out shards")
     if teacher is not None:
-        how = replace(how, teacher=str(teacher), teacher_preset=None)
+        how = replace(how, teacher=str(teacher))
     return distil(find(method), scene, how, **shared)[0]
 
 

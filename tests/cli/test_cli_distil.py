@@ -16,7 +16,7 @@ from novelview.data.procedural import write_capture
 from novelview.errors import ConfigError
 
 SMALL = [
-    *("--teacher-preset", "tiny", "--pseudo-views", "16", "--check-every", "10"),
+    *("--pseudo-views", "16", "--check-every", "10"),
     *("--config.volume.resolution", "16", "--config.volume.colour-resolution", "16"),
     *("--recipe.steps", "30", "--recipe.batch", "256", "--finetune.steps", "20", "--finetune.batch", "256"),
 ]
@@ -30,7 +30,10 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(capture: Path) -> Path:
     out = capture.parent / "run"
-    assert main(["train", "r2l", "--data", str(capture), "--out", str(out), *SMALL]) == 0
+    assert (
+        main(["train", "r2l", "--data", str(capture), "--out", str(out), "--teacher", "grid:tiny", *SMALL])
+        == 0
+    )
     return out
 
 
@@ -59,9 +62,18 @@ def test_a_trained_teacher_is_asked_and_its_name_is_no_method(
     run: Path, capture: Path, tmp_path: Path
 ) -> None:
     words = ["--teacher", str(run / "teacher"), "r2l", "--data", str(capture), "--out", str(tmp_path / "run")]
-    assert main(["train", *words, *SMALL[2:]]) == 0
+    assert main(["train", *words, *SMALL]) == 0
     assert not (tmp_path / "run" / "teacher").exists()
-    words = ["--teacher", "grid", "r2l", "--data", str(capture), "--out", str(tmp_path / "other"), *SMALL]
+    words = [
+        "--teacher",
+        "grid:tiny",
+        "r2l",
+        "--data",
+        str(capture),
+        "--out",
+        str(tmp_path / "other"),
+        *SMALL,
+    ]
     assert main(["train", *words]) == 0
     assert json.loads((tmp_path / "other" / "run.json").read_text())["method"] == "r2l"
 

@@ -28,7 +28,7 @@ from novelview.types import Views
 SPEC = find("r2l")
 PRESET = SPEC.preset("grid")
 SETTINGS = Distillation(
-    teacher_preset="tiny",
+    teacher="grid:tiny",
     pseudo_views=24,
     finetune=Recipe(steps=40, batch=256, learning_rate=0.02),
     check_every=10,
@@ -140,8 +140,8 @@ def test_a_teacher_may_live_in_another_frame(scene: Scene, tmp_path: Path) -> No
     moved = Similarity(2.5, torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), torch.ones(3))
     here = _moved(scene, moved)
     fit("grid", here, preset="tiny", out=tmp_path / "teacher", quiet=True)
-    _, stages = learn(scene, replace(SETTINGS, teacher=str(tmp_path / "teacher"), teacher_preset=None))
-    _, same = learn(here, replace(SETTINGS, teacher=str(tmp_path / "teacher"), teacher_preset=None))
+    _, stages = learn(scene, replace(SETTINGS, teacher=str(tmp_path / "teacher")))
+    _, same = learn(here, replace(SETTINGS, teacher=str(tmp_path / "teacher")))
     assert stages[0].psnr == pytest.approx(same[0].psnr, abs=1e-3)
     assert stages[2].psnr is not None
     assert same[0].psnr is not None
@@ -153,7 +153,7 @@ def test_a_teacher_must_be_of_the_same_views(scene: Scene, tmp_path: Path) -> No
     other = replace(scene, train=replace(scene.train, names=names))
     fit("grid", other, preset="tiny", out=tmp_path / "other", quiet=True)
     with pytest.raises(ConfigError, match="another capture"):
-        learn(scene, replace(SETTINGS, teacher=str(tmp_path / "other"), teacher_preset=None))
+        learn(scene, replace(SETTINGS, teacher=str(tmp_path / "other")))
     names = (scene.test.names[0], *scene.train.names[1:])
     fit(
         "grid",
@@ -163,11 +163,11 @@ def test_a_teacher_must_be_of_the_same_views(scene: Scene, tmp_path: Path) -> No
         quiet=True,
     )
     with pytest.raises(ConfigError, match="held out here"):
-        learn(scene, replace(SETTINGS, teacher=str(tmp_path / "test"), teacher_preset=None))
+        learn(scene, replace(SETTINGS, teacher=str(tmp_path / "test")))
 
 
 def test_a_feed_forward_method_teaches(scene: Scene) -> None:
-    settings = replace(SETTINGS, teacher="quark", teacher_preset=None, pseudo_views=3)
+    settings = replace(SETTINGS, teacher="quark", pseudo_views=3)
     recipe = replace(RECIPE, steps=5)
     _, stages = learn(scene, replace(settings, finetune=recipe), recipe=recipe)
     assert stages[0].note == "Quark of quark"

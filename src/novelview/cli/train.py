@@ -29,7 +29,7 @@ from novelview.training.run import check_scenes
 # Enough held-out views for a curve; the report of `novelview eval` uses all of them.
 _WATCHED_VIEWS = 3
 # What follows these may be called like a method without naming the one that is trained.
-_VALUED = ("--data", "--more", "--out", "--preset", "--split", "--start", "--teacher", "--teacher-preset")
+_VALUED = ("--data", "--more", "--out", "--preset", "--split", "--start", "--teacher")
 
 
 @dataclass(frozen=True)

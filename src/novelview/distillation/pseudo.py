@@ -22,7 +22,6 @@ from novelview.errors import ConfigError, MethodError
 from novelview.methods.method import Method
 from novelview.types import Bounds, ImageSource, Views
 
-
 # Nothing is nearer to a camera than the nearest depth: a part of that is free to move in.
 ASIDE = 0.4
 

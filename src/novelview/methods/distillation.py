@@ -13,10 +13,8 @@ class Distillation:
     """Settings of a distillation; a method's presets may carry one each."""
 
     teacher: str | None = "grid"
-    """Method that is trained first, run folder, or name of a method that comes with weights. None: learn from the
-    photographs alone, by the student's recipe."""
-    teacher_preset: str | None = None
-    """The teacher's preset, where it is trained. Default: its first one."""
+    """Method that is trained first, as NAME or NAME:PRESET; run folder; or name of a method that comes with weights.
+    None: learn from the photographs alone, by the student's recipe."""
     pseudo_views: int = 1000
     """How many pictures the teacher makes for the student."""
     zoom: tuple[float, float] | None = None

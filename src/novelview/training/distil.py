@@ -144,10 +144,11 @@ def distil(
 def _teacher(work: _Work, device: str) -> _Teacher:
     """The teacher, trained where it is not yet."""
     source, scene, frame = str(work.settings.teacher), work.scene, Similarity.identity()
-    spec = discover().get(source)
+    name, _, preset = source.partition(":")
+    spec = discover().get(name)
     with work.journal.timed("teacher"):
         if spec is not None and spec.weights is None:
-            method, title = work.fit(spec, "teacher", scene, preset=work.settings.teacher_preset), spec.title
+            method, title = work.fit(spec, "teacher", scene, preset=preset or None), spec.title
         else:
             method, info = load_method(source, device)
             title = f"{info.spec.title} of {source}"

@@ -57,12 +57,13 @@ PRESETS = {
             depth=6,
             hard_share=0.0,
             volume=VolumeConfig(
-                resolution=96, colour_resolution=96, samples=24, smooth_density=1e-4, smooth_colour=0.02
+                resolution=96, colour_resolution=96, samples=32, smooth_density=1e-4, smooth_colour=0.02
             ),
         ),
-        Recipe(steps=1500, batch=4096, learning_rate=0.4),
+        Recipe(steps=2500, batch=4096, learning_rate=0.4, final_fraction=0.05),
         "the practical one: minutes on two CPU cores, teacher included",
         Distillation(
+            teacher="grid:fast",
             finetune=Recipe(steps=1000, batch=4096, learning_rate=0.04, final_fraction=0.3),
         ),
     ),
