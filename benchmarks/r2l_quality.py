@@ -39,8 +39,8 @@ Made by `benchmarks/r2l_quality.py`, one run for each row, seed 0: torch {torch}
 is the mean over all held-out views. No run chooses anything by them, but the preset `grid` was settled by looking at those
 of demo and fox. "disk" is the most that the run's folder held when it was looked at.
 
-| scene | preset | views, size | teacher | pictures | student | fine-tuned | all | weights kept | disk |
-|---|---|---|---|---|---|---|---|---|---|
+| scene | preset | views, size | teacher | pictures | student | validation | fine-tuned | all | fine-tuned for | disk |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -103,7 +103,7 @@ def measured(name: str, scene: Scene, preset: str) -> str:
     views = f"{len(scene.train)} + {len(scene.test)}, {width}x{height}"
     cells = " | ".join(map(cell, stages))
     total = sum(stage.seconds for stage in stages)
-    kept = stages[-1].note.removeprefix("weights after ").partition(",")[0]
+    kept = stages[-1].note
     return f"| {name} | {preset} | {views} | {cells} | {total:.0f} s | {kept} | {disk / 1e6:.0f} MB |"
 
 

@@ -26,9 +26,9 @@ class Distillation:
     check_every: int = 100
     """Steps of this between two looks at the validation views."""
     patience: int = 3
-    """It ends early when so many looks in a row show nothing better than the best one, whose weights are kept."""
+    """When so many looks in a row show nothing better, the best one says how long to learn from all photographs."""
     validation_every: int = 8
-    """Every so many training views, one is for validation and not fine-tuned on."""
+    """Every so many training views, one is for validation until that is known."""
 
     @property
     def longest_wait(self) -> int:

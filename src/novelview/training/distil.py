@@ -2,12 +2,13 @@
 
 Every stage is a run of its own below the student's folder, so that each goes on where it was interrupted::
 
-    run.json, checkpoints/…   the student, as the fine-tuning left it at its best
+    run.json, checkpoints/…   the student, after the fine-tuning
     distillation.json         seconds and held-out PSNR of every stage
     teacher/                  the teacher, where it is trained here
     pictures/                 what it shows the student; removed when all is done
     student/                  the student after the pictures
-    finetune/                 the student's training on photographs; best/ its best weights until all is done
+    validation/               its training on most of the photographs, to see how long it gets better
+    finetune/                 as long a training on all of them
     poses.png                 the cameras of the capture, and those of the pictures
 """
 
@@ -20,6 +21,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate import Accelerator
+
 from novelview.data.rig import write_rig
 from novelview.data.scene import Scene
 from novelview.distillation.pseudo import envelope_of, picture_key, picture_ring, pseudo_views
@@ -31,7 +35,7 @@ from novelview.methods.method import Method, MethodSpec
 from novelview.methods.recipe import Recipe
 from novelview.progress import track
 from novelview.random import generator_for
-from novelview.training.checkpoint import latest_step, load_weights, save_checkpoint
+from novelview.training.checkpoint import Checkpoint, Progress, latest_step, save_checkpoint
 from novelview.training.engine import DEFAULT_RHYTHM, Evaluate, Rhythm, make_accelerator
 from novelview.training.finetune import Enough, Judge, mean_psnr, validation_split
 from novelview.training.folder import RunInfo, describe
@@ -50,7 +54,7 @@ class _Work:
     scene: Scene
     out: Path | None
     journal: Journal
-    processes: int
+    accelerator: Accelerator
     fit: Callable[..., Method]
 
     def folder(self, name: str) -> Path | None:
@@ -133,7 +137,7 @@ def distil(
             # The stage alone would be of little use: go on with all of it.
             raise Interrupted(stop.signal, stop.step, stop.steps, folder or stop.folder) from None
 
-    work = _Work(info, settings, scene, own, journal, accelerator.num_processes, stage)
+    work = _Work(info, settings, scene, own, journal, accelerator, stage)
     teacher = _teacher(work, str(accelerator.device))
     views = _pictures(work, teacher)
     student = _student(work, views, start)
@@ -191,7 +195,7 @@ def _pictures(work: _Work, teacher: _Teacher) -> Views:
         asked = cameras.moved(teacher.frame)
         key = picture_key(teacher.method, asked, *scene.train.names)
         # Processes must not share a folder of pictures, so each keeps its own in memory.
-        folder = work.folder("pictures") if work.processes == 1 else None
+        folder = work.folder("pictures") if work.accelerator.num_processes == 1 else None
         ring = picture_ring(folder, asked, key, most_bytes=settings.ring_megabytes << 20)
         if work.out is not None:
             write_rig(work.out / "poses.png", scene, cameras)
@@ -219,34 +223,43 @@ def _student(work: _Work, views: Views, start: str | Path | None) -> Method:
     return student
 
 
-def _finetuned(work: _Work, student: Method, rhythm: Rhythm, watch: Evaluate | None) -> Method:
-    """The student at its best while it learns from the photographs; kept as the run's only checkpoint."""
-    settings, scene, info, steps = work.settings, work.scene, work.info, work.settings.finetune.steps
-    rest, validation = validation_split(scene, settings.validation_every)
-    with work.journal.timed("fine-tuning"):
-        judge = Judge(validation, rest, settings, work.folder("best"), watch, patient=work.processes > 1)
-        if judge.best is None:
-            judge(student, 0)
+def _steps(work: _Work, student: Method, rhythm: Rhythm, watch: Evaluate | None) -> tuple[int, str]:
+    """How long the student is to learn from the photographs, and how that was found out.
+
+    It learns from most of them and is scored on the others. Its state before is no candidate: the teacher has seen the
+    validation views, so that a student that has seen nothing else knows them better than it should.
+    """
+    settings, info, file = work.settings, work.info, work.folder("validation.json")
+    rest, validation = validation_split(work.scene, settings.validation_every)
+    if not len(validation):
+        return settings.finetune.steps, "all steps: too few views for validation"
+    with work.journal.timed("validation"):
+        judge = Judge(validation, rest, settings, file, watch, patient=work.accelerator.num_processes > 1)
+        options = {"config": info.config, "recipe": settings.finetune, "start": student}
         with suppress(Enough):
-            work.fit(
-                info.spec,
-                "finetune",
-                rest,
-                config=info.config,
-                recipe=settings.finetune,
-                start=student,
-                rhythm=rhythm,
-                evaluate=judge,
-            )
-        assert judge.best is not None
-        best = judge.best.checkpoint
-        load_weights(student, best, averaged=False, where="best")
-        score = mean_psnr(student, scene.test, scene.train, scene.bounds)
+            work.fit(info.spec, "validation", rest, rhythm=rhythm, evaluate=judge, **options)
+        found = 0.0 if judge.best is None else float(judge.best.step)
+        # Of several processes, one was asked.
+        steps = int(work.accelerator.reduce(torch.tensor(found, device=work.accelerator.device), "sum"))
+    note = (
+        f"best after {steps} of {settings.finetune.steps} steps, on {len(validation)} of the training views"
+    )
+    work.journal.note("validation", note=note)
+    return steps, f"{steps} steps"
+
+
+def _finetuned(work: _Work, student: Method, rhythm: Rhythm, watch: Evaluate | None) -> Method:
+    """The student after the photographs, all of them; kept as the run's only checkpoint."""
+    scene, info, recipe = work.scene, work.info, work.settings.finetune
+    steps, note = _steps(work, student, rhythm, watch)
+    # The rate falls as it did then.
+    recipe = replace(recipe, steps=steps, decay_steps=recipe.decay_steps or recipe.steps)
+    with work.journal.timed("fine-tuning"):
+        tuned = work.fit(info.spec, "finetune", scene, config=info.config, recipe=recipe, start=student)
+        score = mean_psnr(tuned, scene.test, scene.train, scene.bounds)
     if work.out is not None:
-        save_checkpoint(work.out, best)
-        # The pictures fill the disk, and the best weights lie in the run itself now.
-        for name in ("pictures", "best"):
-            shutil.rmtree(work.out / name, ignore_errors=True)
-    chosen = f", best on {len(validation)} validation views" if len(validation) else ""
-    work.journal.note("fine-tuning", score, f"weights after {best.progress.step} of {steps} steps{chosen}")
-    return student
+        save_checkpoint(work.out, Checkpoint(Progress(steps, tuned.structure()), tuned.state_dict(), {}))
+        # The pictures fill the disk.
+        shutil.rmtree(work.out / "pictures", ignore_errors=True)
+    work.journal.note("fine-tuning", score, note)
+    return tuned

@@ -1,4 +1,4 @@
-"""The last stage of a distillation: on photographs, until views kept for validation get no better."""
+"""How long a student learns from photographs: until views that are kept for validation get no better."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from novelview.data.scene import Scene
 from novelview.files import atomic_write_json
 from novelview.methods.distillation import Distillation
 from novelview.methods.method import Method
-from novelview.training.checkpoint import Checkpoint, Progress, read_checkpoint, read_json, save_checkpoint
+from novelview.training.checkpoint import read_json
 from novelview.training.engine import Evaluate
 from novelview.training.log import psnr
 from novelview.types import Bounds, Views
@@ -27,19 +27,9 @@ class Enough(Exception):
 
 @dataclass(frozen=True)
 class Best:
-    """What scored best so far.
+    """What scored best so far: after how many steps, and the PSNR on the validation views then."""
 
-    Attributes:
-        psnr: on the validation views.
-        checkpoint: the weights, and after how many steps.
-    """
-
-    psnr: float
-    checkpoint: Checkpoint
-
-
-@dataclass(frozen=True)
-class _Score:
+    step: int
     psnr: float
 
 
@@ -75,15 +65,18 @@ def mean_psnr(method: Method, views: Views, known: Views, bounds: Bounds) -> flo
 
 
 class Judge:
-    """Scores the validation views during the training, keeps the best weights, and ends it by :class:`Enough`.
+    """Scores the validation views during a training, and ends it by :class:`Enough` when they get no better.
 
     Args:
-        views: for validation; may be none: then nothing ends early, and the last weights are the best.
+        views: for validation.
         scene: what the method learns from.
         settings: how often it is asked, and its patience.
-        folder: where the best weights are kept for a training that is resumed; None: in memory alone.
+        file: keeps the best score for a training that is resumed; None: in memory alone.
         watch: further figures, of views that decide nothing.
         patient: never end it: one of several processes must not leave the others alone.
+
+    Attributes:
+        best: so far; None before the first look.
     """
 
     def __init__(
@@ -91,30 +84,21 @@ class Judge:
         views: Views,
         scene: Scene,
         settings: Distillation,
-        folder: Path | None,
+        file: Path | None,
         watch: Evaluate | None = None,
         patient: bool = False,
     ) -> None:
         self._views, self._scene, self._settings = views, scene, settings
-        self._folder, self._watch, self._patient = folder, watch, patient
-        self.best = self._kept()
+        self._file, self._watch, self._patient = file, watch, patient
+        self.best = read_json(file, Best) if file is not None and file.exists() else None
 
     def __call__(self, method: Method, step: int) -> dict[str, float]:
         score = mean_psnr(method, self._views, self._scene.train, self._scene.bounds)
-        if score is None or self.best is None or score > self.best.psnr:
-            weights = {name: value.detach().clone() for name, value in method.state_dict().items()}
-            checkpoint = Checkpoint(Progress(step, method.structure()), weights, {})
-            self.best = Best(0.0 if score is None else score, checkpoint)
-            if self._folder is not None:
-                save_checkpoint(self._folder, checkpoint, keep=1)
-                atomic_write_json(self._folder / "score.json", to_json(_Score(self.best.psnr)))
-        elif not self._patient and step - self.best.checkpoint.progress.step >= self._settings.longest_wait:
+        assert score is not None
+        if self.best is None or score > self.best.psnr:
+            self.best = Best(step, score)
+            if self._file is not None:
+                atomic_write_json(self._file, to_json(self.best))
+        elif not self._patient and step - self.best.step >= self._settings.longest_wait:
             raise Enough
-        figures = {} if score is None else {"validation psnr": score}
-        return {**figures, **(self._watch(method, step) if self._watch is not None else {})}
-
-    def _kept(self) -> Best | None:
-        if self._folder is None or not (self._folder / "score.json").exists():
-            return None
-        score = read_json(self._folder / "score.json", _Score)
-        return Best(score.psnr, read_checkpoint(self._folder, training=False))
+        return {"validation psnr": score, **(self._watch(method, step) if self._watch is not None else {})}
