@@ -12,6 +12,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from novelview.allocator import tune_allocator
 
@@ -54,13 +55,17 @@ class Options:
     """Which ones."""
     preset: str = "grid"
     """Of R2L."""
+    out: Path | None = None
+    """Folder for the runs, as SCENE-PRESET. Default: they are not kept."""
     write: bool = False
     """Keep the rows."""
 
 
 def main(options: Options) -> None:
     for name in options.scenes:
-        row = measured(name, open_by_name(name, options.data), options.preset)
+        with tempfile.TemporaryDirectory() as folder:
+            out = (options.out or Path(folder)) / f"{name}-{options.preset}"
+            row = measured(name, open_by_name(name, options.data), options.preset, out)
         print(row, flush=True)
         if options.write:
             keep(row)
@@ -75,8 +80,8 @@ def open_by_name(name: str, data: Path | None) -> Scene:
     return open_scene(data / name, max_side=LONGEST)
 
 
-def measured(name: str, scene: Scene, preset: str) -> str:
-    """One row of the table."""
+def measured(name: str, scene: Scene, preset: str, out: Path) -> str:
+    """One row of the table; the run goes to a new folder."""
     chosen = METHOD.preset(preset)
     if chosen.distillation is None:
         raise ConfigError(f"The preset {preset!r} has no teacher", cure="choose another one")
@@ -87,17 +92,8 @@ def measured(name: str, scene: Scene, preset: str) -> str:
         disk = max(disk, sum(each.stat().st_size for each in out.rglob("*") if each.is_file()))
         return {}
 
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        _, stages = distil(
-            METHOD,
-            scene,
-            chosen.distillation,
-            config=chosen.config,
-            recipe=chosen.recipe,
-            out=out,
-            evaluate=weigh,
-        )
+    settings: dict[str, Any] = {"config": chosen.config, "recipe": chosen.recipe, "out": out}
+    _, stages = distil(METHOD, scene, chosen.distillation, evaluate=weigh, **settings)
     print("\n".join(told(stages)), flush=True)
     width, height = scene.train.cameras[0].common_size
     views = f"{len(scene.train)} + {len(scene.test)}, {width}x{height}"

@@ -126,7 +126,8 @@ def distil(
             "resume": folder is not None,
             "seed": seed,
             "device": device,
-            "rhythm": rhythm,
+            # Of every stage the last checkpoint is enough: there are five of them.
+            "rhythm": replace(rhythm, keep=1),
             "evaluate": evaluate,
             "quiet": quiet,
             "tensorboard": tensorboard and folder is not None,
@@ -141,7 +142,7 @@ def distil(
     teacher = _teacher(work, str(accelerator.device))
     views = _pictures(work, teacher)
     student = _student(work, views, start)
-    rhythm = replace(rhythm, save=settings.check_every, evaluate=settings.check_every)
+    rhythm = replace(rhythm, save=settings.check_every, evaluate=settings.check_every, keep=1)
     return _finetuned(work, student, rhythm, evaluate), journal.stages
 
 
