@@ -17,7 +17,6 @@ from novelview.export.variants import Variant
 from novelview.light_field import LightField, Subject
 from novelview.methods.method import Method, MethodSpec
 from novelview.methods.nerf.model import NeRF
-from novelview.methods.r2l import model as r2l_model
 from novelview.methods.r2l.model import R2L
 from turns import timed
 
@@ -74,7 +73,7 @@ def drawn(method: Any, state: Any, precision: str, camera: Cameras, at_once: int
     if isinstance(method, NeRF):
         method.config = replace(method.config, chunk=at_once)
     elif isinstance(method, R2L):
-        r2l_model.RAYS_AT_ONCE["cpu"] = at_once
+        method.student.rays_at_once = {"cpu": at_once, "cuda": at_once}
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         method.render(state, camera)
 

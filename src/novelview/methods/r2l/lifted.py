@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ class LiftedStudent(Student):
     """
 
     jitter_samples = 1
+    # Look-ups are cut in parts by themselves, one for each thread.
+    rays_at_once = MappingProxyType({"cpu": 20_000, "cuda": 65_536})
 
     def __init__(self, config: R2LConfig, bounds: Bounds) -> None:
         super().__init__()

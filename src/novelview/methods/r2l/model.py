@@ -21,9 +21,6 @@ from novelview.methods.r2l.students import make_student
 from novelview.random import Draws
 from novelview.types import Batch, Bounds, Frames, RayBatch, Views
 
-# Hidden layers that stay in the CPU's cache are faster there; a GPU wants more work at once.
-RAYS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
-
 
 class R2L(Method):
     """Neural light field, trained for one scene (Wang et al., ECCV 2022)."""
@@ -41,7 +38,7 @@ class R2L(Method):
     def render(self, state: None, cameras: Cameras) -> Frames:
         device = self.pool.rows.device
         cameras = cameras.through_pixels(self.config.pixel_centre)
-        at_once = rays_at_once(device, RAYS_AT_ONCE)
+        at_once = rays_at_once(device, self.student.rays_at_once)
         frames = []
         for i in range(len(cameras)):
             pixels = self.student.frame(cameras[i], at_once, device)

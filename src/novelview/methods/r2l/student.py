@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -21,10 +23,13 @@ class Student(nn.Module, ABC):
 
     Attributes:
         jitter_samples: how many random numbers per ray training wants; 0: none.
+        rays_at_once: how many rays are looked at at a time while rendering, by the kind of device.
         factor: each ray of a ``picture`` is answered with a block of ``factor`` x ``factor`` pixels.
     """
 
     jitter_samples: int = 0
+    # Hidden layers that stay in the CPU's cache are faster there; a GPU wants more work at once.
+    rays_at_once: Mapping[str, int] = MappingProxyType({"cpu": 2048, "cuda": 65_536})
     factor: int = 1
 
     @abstractmethod
