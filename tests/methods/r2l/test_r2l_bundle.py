@@ -23,7 +23,6 @@ from novelview.geometry.rigid import random_rotations
 from novelview.light_field import LightField
 from novelview.methods.discovery import find
 from novelview.methods.official import SYNTHETIC
-from novelview.methods.r2l import model as r2l_model
 from novelview.methods.r2l.bundle import BundleStudent
 from novelview.methods.r2l.config import STAGES, R2LConfig
 from novelview.methods.r2l.model import R2L
@@ -127,11 +126,11 @@ def test_pictures_of_other_sizes_are_crops_of_larger_ones() -> None:
 @pytest.mark.parametrize("factor", list(STAGES))
 def test_strips_do_not_change_the_picture(factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     method, camera = fresh(replace(SMALL, factor=factor, tile=factor)), cameras(5 * factor, 7 * factor, 1)
-    monkeypatch.setitem(r2l_model.RAYS_AT_ONCE, "cpu", 1000)
+    monkeypatch.setattr(method.student, "rays_at_once", {"cpu": 1000, "cuda": 1000})
     whole = method.render(None, camera).rgb
     assert float(whole.std()) > 1e-3
     for at_once in (1, 10, 15, 34):
-        monkeypatch.setitem(r2l_model.RAYS_AT_ONCE, "cpu", at_once)
+        monkeypatch.setattr(method.student, "rays_at_once", {"cpu": at_once, "cuda": at_once})
         torch.testing.assert_close(method.render(None, camera).rgb, whole, atol=1e-5, rtol=0)
 
 

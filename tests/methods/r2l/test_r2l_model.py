@@ -17,7 +17,6 @@ from novelview.errors import ConfigError, MethodError
 from novelview.geometry.rigid import random_rotations
 from novelview.methods.discovery import find
 from novelview.methods.official import SYNTHETIC
-from novelview.methods.r2l import model as r2l_model
 from novelview.methods.r2l.config import R2LConfig
 from novelview.methods.r2l.model import R2L
 from novelview.methods.r2l.plain import PlainStudent
@@ -74,7 +73,7 @@ def test_training_and_rendering_agree_where_a_pixel_is(scene: Scene, centre: flo
 def test_chunks_do_not_change_the_result(cameras: Cameras, monkeypatch: pytest.MonkeyPatch) -> None:
     method = fresh(TINY)
     whole = method.render(None, cameras).rgb
-    monkeypatch.setitem(r2l_model.RAYS_AT_ONCE, "cpu", 37)
+    monkeypatch.setattr(method.student, "rays_at_once", {"cpu": 37, "cuda": 37})
     torch.testing.assert_close(method.render(None, cameras).rgb, whole)
 
 
