@@ -161,9 +161,13 @@ def test_a_teacher_must_be_of_the_same_views(scene: Scene, tmp_path: Path) -> No
         learn(scene, replace(SETTINGS, teacher=str(tmp_path / "test")))
 
 
-@pytest.mark.parametrize(("family", "form"), [("forward", "box"), ("room", "hull"), ("table", "shell")])
-def test_scenes_of_every_kind_are_distilled(family: str, form: str) -> None:
+@pytest.mark.parametrize(
+    ("family", "unbounded", "form"),
+    [("forward", True, "box"), ("room", False, "shell"), ("table", True, "hull")],
+)
+def test_scenes_of_every_kind_are_distilled(family: str, unbounded: bool, form: str) -> None:
     kind = make_scene(family, 3, views=12, size=16, supersample=1)
+    kind = replace(kind, bounds=replace(kind.bounds, unbounded=unbounded))
     _, stages = learn(kind)
     assert f"drawn from a {form}" in stages[1].note
     assert stages[0].psnr is not None
