@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import torch
-from fakes import FakeConfig, FakeMethod, FakeSampler
+from fakes import FakeConfig, FakeMethod, FakeSampler, talking_threads
+from torch.distributed import is_initialized
 
 from novelview.config import from_json
 from novelview.methods.recipe import Recipe
@@ -25,6 +26,7 @@ if __name__ == "__main__":
         # One write, so that the lines of two processes do not mix.
         print(f"stopped after {interruption.step}\n", end="", flush=True)
         status = 128 + interruption.signal
-    # A process that ends inside of the group may be aborted on its way out.
+    assert not is_initialized() or talking_threads() > 0
     leave_processes()
+    print(f"{talking_threads()} threads of the group\n", end="", flush=True)
     sys.exit(status)

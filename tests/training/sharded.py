@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from fakes import RECIPE, FakeConfig, FakeMethod, FakeSampler
+from fakes import RECIPE, FakeConfig, FakeMethod, FakeSampler, talking_threads
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -135,8 +135,10 @@ def _main(root: Path) -> None:
         "silent": _refusal(_silent(idle)),
     }
     facts = {"refused": refused, "returned": type(method.table).__name__, "share": _share()}
-    (root / f"facts-{rank}.json").write_text(json.dumps(facts))
+    assert talking_threads() > 0
     leave_processes()
+    facts["threads"] = talking_threads()
+    (root / f"facts-{rank}.json").write_text(json.dumps(facts))
 
 
 def _share() -> dict[str, int]:

@@ -71,6 +71,9 @@ def test_two_processes_are_one_training(tmp_path: Path) -> None:
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert output.count("step 100/100") == 1, "only one process talks"
+    assert output.count("0 threads of the group\n") == 2, (
+        "a thread that stays can abort the process at its end"
+    )
     two, one = read_checkpoint(tmp_path / "two"), train_here(tmp_path / "one", recipe)
     assert one.average is not None
     assert two.average is not None

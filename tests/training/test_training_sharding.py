@@ -127,6 +127,12 @@ def test_refusals_come_from_every_process(root: Path) -> None:
         assert "Step 1 leaves the parameter 'spare' without a gradient" in refused["silent"]
 
 
+@pytest.mark.slow
+def test_nothing_of_the_group_is_left(root: Path) -> None:
+    """A thread that outlives the group can abort its process while Python ends."""
+    assert [facts(root, rank)["threads"] for rank in (0, 1)] == [0, 0]
+
+
 def test_one_process_has_nobody_to_share_with(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="single process") as caught:
         fit(FAKE, fake_scene(), out=tmp_path / "run", device="cpu", shards=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import signal
 import time
@@ -24,6 +26,7 @@ from novelview.training.interrupts import Interrupted, Interrupts
 from novelview.training.learner import Learner
 from novelview.training.log import Log, Meter, psnr
 from novelview.training.optim import check_recipe, learning_rate
+from novelview.training.sharding import forget
 
 Evaluate = Callable[[Method, int], dict[str, float]]
 
@@ -65,6 +68,9 @@ def make_accelerator(device: str | None = None) -> Accelerator:
     if started == 1 and PartialState._shared_state and (PartialState().device.type == "cpu") != cpu:
         # accelerate keeps the first device for the life of the process; a single process may change its mind.
         AcceleratorState._reset_state(reset_partial_state=True)
+    if started > 1:
+        # Imported later, its default arguments would hold the group, whose threads then outlive leave_processes.
+        importlib.import_module("torch.distributed.nn.functional")
     try:
         # Precision belongs to the recipe, and accelerate's own would be fixed for the life of the process.
         accelerator = Accelerator(cpu=cpu, mixed_precision="no")
@@ -99,6 +105,9 @@ def leave_processes() -> None:
         # One that leaves while another still talks can abort it.
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
+        # The group's threads end with its last reference; one that lives while Python ends can abort the process.
+        forget()
+        gc.collect()
 
 
 def train(

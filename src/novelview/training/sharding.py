@@ -6,7 +6,11 @@ norm; :func:`whole` and :func:`lay_like` lead to the whole and back. Both leave 
 
 from __future__ import annotations
 
+import gc
+import importlib
+import sys
 from collections.abc import Iterable, Mapping
+from functools import _lru_cache_wrapper
 from typing import TYPE_CHECKING, TypeGuard
 
 from accelerate import Accelerator
@@ -68,6 +72,19 @@ def shard(parts: Iterable[nn.Module], root: nn.Module, accelerator: Accelerator)
         fully_shard(module, mesh=mesh)
         for name in getattr(module, "entrances", ()):
             register_fsdp_forward_method(module, name)
+
+
+def forget() -> None:
+    """Empty torch's caches of sharded tensors, which hold the group of processes; for when the group is left."""
+    if "torch.distributed.tensor" not in sys.modules:
+        return
+    importlib.import_module("torch.distributed.tensor.debug")._clear_sharding_prop_cache()
+    vars(importlib.import_module("torch.distributed.tensor._redistribute")).get("_planner_cache", {}).clear()
+    for cache in gc.get_objects():
+        if isinstance(cache, _lru_cache_wrapper) and (cache.__module__ or "").startswith(
+            "torch.distributed.tensor"
+        ):
+            cache.cache_clear()
 
 
 def whole(tensor: Tensor) -> Tensor:
