@@ -1,16 +1,16 @@
 """What distillation makes of scenes: held-out PSNR and seconds of teacher, student and fine-tuned student.
 
-    python benchmarks/r2l_quality.py [--data DATA] [--scenes demo fox] [--preset grid] [--write]
+    python benchmarks/r2l_quality.py [--data DATA] [--scenes demo fox] [--preset grid] [--teacher NAME] [--write]
 
 The embedded scene, and captures of the folder DATA, whole: one call of ``distil`` each with the settings of the preset.
-``--write`` keeps the rows in ``benchmarks/results/r2l_quality.md``, those of other scenes and presets staying as they are.
+``--write`` keeps the rows in ``benchmarks/results/r2l_quality.md``; those of other scenes, presets and teachers stay.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from novelview.data.procedural import demo_scene  # noqa: E402
 from novelview.data.scene import Scene  # noqa: E402
 from novelview.errors import ConfigError  # noqa: E402
 from novelview.files import atomic_write_text  # noqa: E402
+from novelview.methods.method import Preset  # noqa: E402
 from novelview.methods.r2l import METHOD  # noqa: E402
 from novelview.training import distil  # noqa: E402
 from novelview.training.journal import Stage, told  # noqa: E402
@@ -40,8 +41,8 @@ Made by `benchmarks/r2l_quality.py`, one run for each row, seed 0: torch {torch}
 is the mean over all held-out views. No run chooses anything by them, but the preset `grid` was settled by looking at those
 of demo and fox. "disk" is the most that the run's folder held when it was looked at.
 
-| scene | preset | views, size | teacher | pictures | student | validation | fine-tuned | all | fine-tuned for | disk |
-|---|---|---|---|---|---|---|---|---|---|---|
+| scene | preset | taught by | views, size | teacher | pictures | student | validation | fine-tuned | all | after | disk |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -55,20 +56,28 @@ class Options:
     """Which ones."""
     preset: str = "grid"
     """Of R2L."""
+    teacher: str | None = None
+    """As `novelview train` takes it. Default: the preset's."""
     out: Path | None = None
-    """Folder for the runs, as SCENE-PRESET. Default: they are not kept."""
+    """Folder for the runs, as SCENE-PRESET-TEACHER. Default: they are not kept."""
     write: bool = False
     """Keep the rows."""
 
 
 def main(options: Options) -> None:
+    preset = METHOD.preset(options.preset)
+    if preset.distillation is None:
+        raise ConfigError(f"The preset {options.preset!r} has no teacher", cure="choose another one")
+    settings = replace(preset.distillation, teacher=options.teacher or preset.distillation.teacher)
+    preset = replace(preset, distillation=settings)
     for name in options.scenes:
+        begin = f"| {name} | {options.preset} | {settings.teacher} |"
+        scene = open_by_name(name, options.data)
         with tempfile.TemporaryDirectory() as folder:
-            out = (options.out or Path(folder)) / f"{name}-{options.preset}"
-            row = measured(name, open_by_name(name, options.data), options.preset, out)
+            row = begin + measured(scene, preset, (options.out or Path(folder)) / file_name(begin))
         print(row, flush=True)
         if options.write:
-            keep(row)
+            keep(begin, row)
 
 
 def open_by_name(name: str, data: Path | None) -> Scene:
@@ -80,11 +89,13 @@ def open_by_name(name: str, data: Path | None) -> Scene:
     return open_scene(data / name, max_side=LONGEST)
 
 
-def measured(name: str, scene: Scene, preset: str, out: Path) -> str:
-    """One row of the table; the run goes to a new folder."""
-    chosen = METHOD.preset(preset)
-    if chosen.distillation is None:
-        raise ConfigError(f"The preset {preset!r} has no teacher", cure="choose another one")
+def file_name(begin: str) -> str:
+    """A name for a run of what a row begins with."""
+    return "-".join(re.findall(r"\w+", begin))
+
+
+def measured(scene: Scene, preset: Preset, out: Path) -> str:
+    """All of a row but its beginning; the run goes to a new folder."""
     disk = 0
 
     def weigh(*_: object) -> dict[str, float]:
@@ -92,15 +103,16 @@ def measured(name: str, scene: Scene, preset: str, out: Path) -> str:
         disk = max(disk, sum(each.stat().st_size for each in out.rglob("*") if each.is_file()))
         return {}
 
-    settings: dict[str, Any] = {"config": chosen.config, "recipe": chosen.recipe, "out": out}
-    _, stages = distil(METHOD, scene, chosen.distillation, evaluate=weigh, **settings)
+    assert preset.distillation is not None
+    settings: dict[str, Any] = {"config": preset.config, "recipe": preset.recipe, "out": out}
+    _, stages = distil(METHOD, scene, preset.distillation, evaluate=weigh, **settings)
     print("\n".join(told(stages)), flush=True)
     width, height = scene.train.cameras[0].common_size
     views = f"{len(scene.train)} + {len(scene.test)}, {width}x{height}"
     cells = " | ".join(map(cell, stages))
     total = sum(stage.seconds for stage in stages)
     kept = stages[-1].note
-    return f"| {name} | {preset} | {views} | {cells} | {total:.0f} s | {kept} | {disk / 1e6:.0f} MB |"
+    return f" {views} | {cells} | {total:.0f} s | {kept} | {disk / 1e6:.0f} MB |"
 
 
 def cell(stage: Stage) -> str:
@@ -108,11 +120,10 @@ def cell(stage: Stage) -> str:
     return f"{stage.seconds:.0f} s" if stage.psnr is None else f"{stage.psnr:.2f}, {stage.seconds:.0f} s"
 
 
-def keep(row: str) -> None:
-    """Write the table anew with one row exchanged."""
+def keep(begin: str, row: str) -> None:
+    """Write the table anew with the row of that beginning exchanged."""
     lines = RESULT.read_text(encoding="utf-8").splitlines() if RESULT.exists() else []
     rows = [line for line in lines if re.match(r"\| (?!scene)\S+ \| ", line)]
-    begin = " | ".join(row.split(" | ")[:2]) + " |"
     rows = sorted([each for each in rows if not each.startswith(begin)] + [row])
     head = HEAD.format(torch=torch.__version__, processor=processor(), threads=torch.get_num_threads())
     atomic_write_text(RESULT, head + "\n".join(rows) + "\n")

@@ -300,14 +300,18 @@ def test_focus_of_parallel_axes_is_near_the_cameras() -> None:
     assert float((focus_point(parallel) - views.centres.mean(dim=0)).norm()) < 1.0
 
 
-def test_spiral_against_recorded_poses(shared: Path) -> None:
-    """What the authors' program made of a capture that it had moved to its mean camera; OpenGL axes."""
+@pytest.mark.parametrize("case", ["recenter", "raw"])
+def test_spiral_against_recorded_poses(shared: Path, case: str) -> None:
+    """What the authors' program made of a capture, moved to its mean camera or not; OpenGL axes."""
     with np.load(shared / "fixtures" / "r2l" / "a" / "llff_expected.npz") as stored:
-        poses = torch.from_numpy(stored["recenter_poses"][:, :, :4])
-        expected = torch.from_numpy(stored["recenter_render_poses"][:, :, :4])
-        bounds = stored["recenter_bds"]
+        poses = torch.from_numpy(stored[f"{case}_poses"][:, :, :4])
+        expected = torch.from_numpy(stored[f"{case}_render_poses"][:, :, :4])
+        bounds = stored[f"{case}_bds"]
     cameras = Cameras.pinhole(from_opengl(poses), INTRINSICS, 80, 60)
-    path = spiral(cameras, len(expected), float(bounds.min()), float(bounds.max()))
+    # The program takes the world's axes and origin for those of the mean camera.
+    radii = torch.quantile(cameras.centres.abs(), 0.9, dim=0)
+    options = {} if case == "recenter" else {"radii": radii}
+    path = spiral(cameras, len(expected), float(bounds.min()), float(bounds.max()), **options)
     torch.testing.assert_close(to_opengl(path.camera_to_world), expected, rtol=0, atol=2e-5)
 
 

@@ -154,12 +154,19 @@ def ellipse(cameras: Cameras, frames: int) -> Cameras:
 
 
 def spiral(
-    cameras: Cameras, frames: int, near: float, far: float, *, turns: float = 2.0, depth_rate: float = 0.5
+    cameras: Cameras,
+    frames: int,
+    near: float,
+    far: float,
+    *,
+    turns: float = 2.0,
+    depth_rate: float = 0.5,
+    radii: Float[Tensor, " 3"] | None = None,
 ) -> Cameras:
     """The spiral in which LLFF and NeRF show forward-facing captures.
 
-    Around the mean camera, with the 90th percentile of the cameras' offsets as radii along its axes; all frames
-    look at one point before it, whose inverse depth lies between those of 0.9 near (a quarter) and 5 far.
+    Around the mean camera; all frames look at one point before it, whose inverse depth lies between those of 0.9 near
+    (a quarter) and 5 far.
 
     Args:
         cameras: looking roughly the same way.
@@ -168,6 +175,8 @@ def spiral(
         far: largest depth of the scene; may be infinite.
         turns: of the spiral; a closed path needs an integer ``turns * depth_rate``.
         depth_rate: of moving forward and back, per turn.
+        radii: how far it swings along the axes of the mean camera (right, down, forward), world units. None: the 90th
+            percentile of the cameras' distances from it along these.
 
     Raises:
         CameraError: fewer than one frame or view, or depths that are not 0 < near <= far.
@@ -178,11 +187,12 @@ def spiral(
             f"A spiral cannot look between depths {near:g} and {far:g}", cure="give 0 < near <= far"
         )
     centre = average_pose(cameras).double()
-    offsets = (cameras.centres.double() - centre[:, 3]) @ centre[:, :3]
-    radii = torch.quantile(offsets.abs(), 0.9, dim=0)
+    if radii is None:
+        offsets = (cameras.centres.double() - centre[:, 3]) @ centre[:, :3]
+        radii = torch.quantile(offsets.abs(), 0.9, dim=0)
     angle = _turns(frames) * turns
     # LLFF counts along axes right, up, back: the signs of the last two differ here.
-    local = torch.stack([angle.cos(), angle.sin(), (angle * depth_rate).sin()], dim=-1) * radii
+    local = torch.stack([angle.cos(), angle.sin(), (angle * depth_rate).sin()], dim=-1) * radii.to(centre)
     depth = 1 / (0.25 / (0.9 * near) + 0.75 / (5 * far))
     target = centre[:, 3] + depth * centre[:, 2]
     up = -cameras.rotations[:, :, 1].double().mean(dim=0)
