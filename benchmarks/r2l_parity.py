@@ -21,10 +21,11 @@ from novelview.cameras.cameras import Cameras
 from novelview.cameras.conventions import from_opengl
 from novelview.geometry.rays import Rays
 from novelview.methods.official import SYNTHETIC, as_tensors
-from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.config import HardConfig, NetworkConfig, PointsConfig, R2LConfig
 from novelview.methods.r2l.model import R2L
 from novelview.methods.r2l.plain import PlainStudent
 from novelview.methods.r2l.presets import PAPER, PRESETS
+from novelview.methods.r2l.students import make_student
 from novelview.nn.encodings import grouped_frequency_encoding
 from novelview.training.optim import build_optimizer, learning_rate, set_learning_rate
 from novelview.types import RayBatch
@@ -94,12 +95,9 @@ def _config(options: dict[str, Any], hard: tuple[float, float, float] = (0.0, 0.
     """Our options for the authors'; ``hard``: what is added to a batch, what is kept of it, and of all, in its parts."""
     trial = options["trial"]
     widths = tuple(int(width) for width in options["layerwise_netwidths"].split(",") if width)
-    return R2LConfig(
+    network = NetworkConfig(
         width=options["width"],
         depth=options["depth"],
-        samples=options["n_sample_per_ray"],
-        octaves=options["multires"],
-        plucker=options["plucker"],
         body="residual" if trial["body_arch"] == "resmlp" else "plain",
         global_residual=options["use_residual"],
         residual_scale=trial["res_scale"],
@@ -109,11 +107,9 @@ def _config(options: dict[str, Any], hard: tuple[float, float, float] = (0.0, 0.
         inner_activation=trial["inact"],
         outer_activation=trial["outact"],
         layer_widths=widths,
-        pixel_centre=0.0,
-        hard_share=hard[0],
-        hard_kept=hard[1],
-        hard_capacity=hard[2],
     )
+    points = PointsConfig(options["n_sample_per_ray"], options["multires"], options["plucker"])
+    return R2LConfig(network=network, points=points, hard=HardConfig(*hard), pixel_centre=0.0)
 
 
 def _method(config: R2LConfig, camera: dict[str, float], weights: Path) -> R2L:
@@ -137,7 +133,7 @@ def _training(folder: Path, settings: dict[str, Any]) -> Iterator[Row]:
     config = _config({**network, "n_sample_per_ray": options["K"]}, (added, kept, float(options["hard_mul"])))
     method = _method(config, options, folder / "train_init_state.pt")
     replay = _replay(method, recorded, arrays(folder / "rays.npz"), options["iterations"])
-    full = torch.tensor([size >= config.hard_capacity * options["batch"] for size in replay.sizes])
+    full = torch.tensor([size >= config.hard.capacity * options["batch"] for size in replay.sizes])
     yield Row(case, "loss", error(_doubles(replay.losses), recorded["loss"]), 1e-5)
     yield Row(case, "lr", error(_doubles(replay.rates), recorded["lr"]), 1e-9)
     yield Row(case, "pool_size", error(torch.tensor(replay.sizes), recorded["pool_size"]), 0.0)
@@ -236,8 +232,8 @@ def costs() -> str:
     lines = ["| network | parameters | MFLOP per ray |", "| --- | --- | --- |"]
     for name in ("W256D88", "W181D88", "W256D44", "W363D22"):
         with torch.device("meta"):
-            student = PlainStudent(PRESETS[name].config, SYNTHETIC)
-        parameters = sum(p.numel() for p in student.network.parameters())
+            student = make_student(PRESETS[name].config, SYNTHETIC)
+        parameters = sum(p.numel() for p in student.parameters())
         lines.append(f"| {name} | {parameters:,} | {student.flops_per_ray / 1e6:.2f} |")
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ from novelview.errors import ConfigError
 
 SMALL = [
     *("--pseudo-views", "16", "--check-every", "10"),
-    *("--config.volume.resolution", "16", "--config.volume.colour-resolution", "16"),
+    *("--config.lifted.volume.resolution", "16", "--config.lifted.volume.colour-resolution", "16"),
     *("--recipe.steps", "30", "--recipe.batch", "256", "--finetune.steps", "20", "--finetune.batch", "256"),
 ]
 

@@ -21,6 +21,7 @@ from novelview.data.procedural import make_scene
 from novelview.errors import MissingDependencyError
 from novelview.export.web.runtime import runtime_folder
 from novelview.methods.r2l import METHOD
+from novelview.methods.r2l.config import LiftedConfig
 from novelview.methods.recipe import Recipe
 from novelview.training import fit, load_method
 
@@ -33,10 +34,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A little light field, learnt from photographs."""
     out = tmp_path_factory.mktemp("r2l") / "run"
     config = METHOD.preset("grid").config
-    volume = replace(config.volume, resolution=24, colour_resolution=16, stages=2)
+    volume = replace(config.lifted.volume, resolution=24, colour_resolution=16, stages=2)
     scene = make_scene("object", 10, views=14, size=32, supersample=1)
     recipe = Recipe(steps=80, batch=512, learning_rate=0.4)
-    fit(METHOD, scene, config=replace(config, volume=volume), recipe=recipe, out=out, quiet=True)
+    fit(
+        METHOD, scene, config=replace(config, lifted=LiftedConfig(volume)), recipe=recipe, out=out, quiet=True
+    )
     return out
 
 

@@ -19,6 +19,7 @@ from novelview.geometry.rigid import Similarity
 from novelview.methods.discovery import find
 from novelview.methods.distillation import Distillation
 from novelview.methods.method import Method
+from novelview.methods.r2l.config import LiftedConfig, NetworkConfig
 from novelview.methods.recipe import Recipe
 from novelview.training import Interrupted, Rhythm, distil, fit, load_method
 from novelview.training.finetune import mean_psnr, validation_split
@@ -34,8 +35,8 @@ SETTINGS = Distillation(
     check_every=10,
     patience=2,
 )
-VOLUME = replace(PRESET.config.volume, resolution=16, colour_resolution=16, stages=2, samples=12)
-CONFIG = replace(PRESET.config, volume=VOLUME, width=16, depth=4)
+VOLUME = replace(PRESET.config.lifted.volume, resolution=16, colour_resolution=16, stages=2, samples=12)
+CONFIG = replace(PRESET.config, lifted=LiftedConfig(VOLUME), network=NetworkConfig(width=16, depth=4))
 RECIPE = Recipe(steps=40, batch=256, learning_rate=0.4)
 
 

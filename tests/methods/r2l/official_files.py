@@ -21,7 +21,14 @@ from novelview.methods.r2l.config import R2LConfig
 from novelview.methods.r2l.model import R2L
 from novelview.methods.r2l.plain import PlainStudent
 
-SMALL = replace(OFFICIAL, width=8, depth=6, samples=3)
+
+def changed(config: R2LConfig, **sections: dict[str, Any]) -> R2LConfig:
+    """That configuration with some options of its sections changed."""
+    given = {name: replace(getattr(config, name), **options) for name, options in sections.items()}
+    return replace(config, **given)
+
+
+SMALL = changed(OFFICIAL, network={"width": 8, "depth": 6}, points={"samples": 3})
 NEW, OLD = "smilelogging.slutils.EmptyClass", "utils.EmptyClass"
 
 
@@ -43,29 +50,29 @@ def pickled_network(monkeypatch: pytest.MonkeyPatch, config: R2LConfig, empty: s
     trial = imposter(monkeypatch, empty)()
     vars(trial).update(
         ON=True,
-        body_arch="resmlp" if config.body == "residual" else "mlp",
-        res_scale=config.residual_scale,
-        n_learnable=config.block_layers,
-        inact=config.inner_activation,
-        outact=config.outer_activation,
+        body_arch="resmlp" if config.network.body == "residual" else "mlp",
+        res_scale=config.network.residual_scale,
+        n_learnable=config.network.block_layers,
+        inact=config.network.inner_activation,
+        outact=config.network.outer_activation,
         n_block=-1,
-        near=-1 if config.near is None else config.near,
-        far=-1 if config.far is None else config.far,
+        near=-1 if config.points.near is None else config.points.near,
+        far=-1 if config.points.far is None else config.points.far,
     )
     arguments = argparse.Namespace(
-        netdepth=config.depth,
-        netwidth=config.width,
-        n_sample_per_ray=config.samples,
-        multires=config.octaves,
-        plucker=config.plucker,
-        use_residual=config.global_residual,
-        act=config.activation,
-        layerwise_netwidths=",".join(map(str, config.layer_widths)),
+        netdepth=config.network.depth,
+        netwidth=config.network.width,
+        n_sample_per_ray=config.points.samples,
+        multires=config.points.octaves,
+        plucker=config.points.plucker,
+        use_residual=config.network.global_residual,
+        act=config.network.activation,
+        layerwise_netwidths=",".join(map(str, config.network.layer_widths)),
         linear_tail=False,
         dataset_type="blender",
         no_ndc=False,
-        hard_ratio=config.hard_share,
-        hard_mul=config.hard_capacity,
+        hard_ratio=config.hard.share,
+        hard_mul=config.hard.capacity,
         trial=trial,
     )
     vars(arguments).update(changes)

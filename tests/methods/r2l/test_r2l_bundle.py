@@ -24,9 +24,17 @@ from novelview.light_field import LightField
 from novelview.methods.discovery import find
 from novelview.methods.official import SYNTHETIC
 from novelview.methods.r2l.bundle import BundleStudent
-from novelview.methods.r2l.config import STAGES, R2LConfig
+from novelview.methods.r2l.config import (
+    STAGES,
+    BundleConfig,
+    HardConfig,
+    NetworkConfig,
+    PointsConfig,
+    R2LConfig,
+)
 from novelview.methods.r2l.model import R2L
 from novelview.methods.r2l.presets import PRESETS
+from novelview.methods.r2l.students import make_student
 from novelview.methods.recipe import Recipe
 from novelview.nn.encodings import grouped_frequency_encoding
 from novelview.random import Draws, generator_for
@@ -34,7 +42,13 @@ from novelview.training import Rhythm, make_accelerator, train
 from novelview.training.checkpoint import read_checkpoint
 from novelview.types import RayBatch, Views
 
-SMALL = R2LConfig(form="bundle", width=20, depth=6, samples=4, octaves=3, factor=4, tile=16, hard_share=0.0)
+SMALL = R2LConfig(
+    form="bundle",
+    network=NetworkConfig(width=20, depth=6),
+    points=PointsConfig(samples=4, octaves=3),
+    bundle=BundleConfig(factor=4, tile=16),
+    hard=HardConfig(share=0.0),
+)
 
 
 def cameras(width: int = 32, height: int = 24, count: int = 3) -> Cameras:
@@ -63,7 +77,7 @@ def student_of(method: R2L) -> BundleStudent:
 
 
 def batch_of(config: R2LConfig = SMALL, index: int = 0, count: int = 1) -> RayBatch:
-    recipe = Recipe(batch=4 * config.tile**2)
+    recipe = Recipe(batch=4 * config.bundle.tile**2)
     sampler = find("r2l").sampler([scene()], config, recipe, 0)
     assert isinstance(sampler, TileSampler)
     return sampler.batch(0, index, count)
@@ -72,7 +86,8 @@ def batch_of(config: R2LConfig = SMALL, index: int = 0, count: int = 1) -> RayBa
 def test_the_published_network_costs_what_is_known_of_it() -> None:
     """0.16 MFLOP per pixel of 800x800 pixels made of 100x100 rays, counted here by hand."""
     with torch.device("meta"):
-        student = BundleStudent(PRESETS["mobile"].config, SYNTHETIC)
+        student = make_student(PRESETS["mobile"].config, SYNTHETIC)
+    assert isinstance(student, BundleStudent)
     per_ray = 312 * 256 + 58 * 256 * 256 + 16 * 256 * 64
     per_ray += 4 * (4 * 64 * 64 + 16 * 64 * 64)
     per_ray += 16 * (4 * 64 * 64 + 16 * 64 * 16)
@@ -84,7 +99,7 @@ def test_the_published_network_costs_what_is_known_of_it() -> None:
 
 @pytest.mark.parametrize("factor", list(STAGES))
 def test_what_is_counted_is_what_is_computed(factor: int) -> None:
-    config = replace(SMALL, factor=factor, tile=factor)
+    config = replace(SMALL, bundle=BundleConfig(factor, factor))
     student = student_of(fresh(config))
     rays = torch.rand(2, 40, 40, 3, generator=generator_for(0))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -103,7 +118,7 @@ def test_a_ray_is_the_mean_of_its_block(
     factor: int, columns: int, rows: int, missing: tuple[int, int]
 ) -> None:
     """Also of blocks that reach beyond the image."""
-    student = student_of(fresh(replace(SMALL, factor=factor, tile=factor)))
+    student = student_of(fresh(replace(SMALL, bundle=BundleConfig(factor, factor))))
     whole = cameras(columns * factor, rows * factor)[1]
     camera = whole.cropped(0, 0, columns * factor - missing[0], rows * factor - missing[1])
     low = camera.blocks(student.factor).rays()[0]
@@ -125,7 +140,10 @@ def test_pictures_of_other_sizes_are_crops_of_larger_ones() -> None:
 
 @pytest.mark.parametrize("factor", list(STAGES))
 def test_strips_do_not_change_the_picture(factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    method, camera = fresh(replace(SMALL, factor=factor, tile=factor)), cameras(5 * factor, 7 * factor, 1)
+    method, camera = (
+        fresh(replace(SMALL, bundle=BundleConfig(factor, factor))),
+        cameras(5 * factor, 7 * factor, 1),
+    )
     monkeypatch.setattr(method.student, "rays_at_once", {"cpu": 1000, "cuda": 1000})
     whole = method.render(None, camera).rgb
     assert float(whole.std()) > 1e-3
@@ -153,7 +171,7 @@ def test_tiles_are_learnt_as_they_are_rendered(centre: float) -> None:
 
 def test_the_network_is_what_it_says() -> None:
     """Against plain sums: every pixel from its ray and its neighbours'."""
-    student = student_of(fresh(replace(SMALL, factor=2, tile=4)))
+    student = student_of(fresh(replace(SMALL, bundle=BundleConfig(factor=2, tile=4))))
     rays = Rays(*torch.rand(2, 3, 4, 3, generator=generator_for(2)))
     depths = torch.tensor([2.0, 10 / 3, 14 / 3, 6.0])
     points = rays.origins[..., None, :] + depths[:, None] * rays.directions[..., None, :]
@@ -195,7 +213,7 @@ def test_slices_of_a_batch_have_its_gradient() -> None:
 
 
 def test_it_learns_and_its_weights_come_back(tmp_path: Path) -> None:
-    config, views = replace(SMALL, width=32), scene().train
+    config, views = replace(SMALL, network=NetworkConfig(width=32, depth=6)), scene().train
     recipe = Recipe(steps=120, batch=4 * 256, learning_rate=5e-3, ema=0.9)
     smooth = cameras().rays().directions.mul(3).sin().mul(0.4).add(0.5)
     sampler = TileSampler(Views.from_tensors(views.cameras, smooth), recipe.batch, 0, tile=16)
@@ -229,7 +247,7 @@ class Picture(nn.Module):
 
 @pytest.mark.parametrize("factor", [4, 12])
 def test_a_traced_picture_takes_any_size(factor: int) -> None:
-    picture = Picture(student_of(fresh(replace(SMALL, factor=factor, tile=factor)))).eval()
+    picture = Picture(student_of(fresh(replace(SMALL, bundle=BundleConfig(factor, factor))))).eval()
     example = torch.rand(2, 4, 5, 3, generator=generator_for(0))
     sizes = {0: torch.export.Dim("height"), 1: torch.export.Dim("width")}
     traced = torch.export.export(picture, tuple(example), dynamic_shapes=(sizes, sizes)).module()
@@ -243,25 +261,22 @@ def test_a_traced_picture_takes_any_size(factor: int) -> None:
 @pytest.mark.parametrize("name", ["mobile", "mobile-small"])
 def test_presets_are_made_of_whole_tiles(name: str) -> None:
     preset = PRESETS[name]
-    tiles, rest = divmod(preset.recipe.batch, preset.config.tile**2)
+    tiles, rest = divmod(preset.recipe.batch, preset.config.bundle.tile**2)
     assert tiles >= 8
     assert rest == 0
     assert preset.distillation is not None
-    assert preset.distillation.finetune.batch % preset.config.tile**2 == 0
+    assert preset.distillation.finetune.batch % preset.config.bundle.tile**2 == 0
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"factor": 3}, "factor 3"),
-        ({"tile": 18}, "tile 18"),
-        ({"tile": 0}, "tile 0"),
-        ({"hard_share": 0.2}, "hard_share 0.2"),
-        ({"plucker": True}, "points"),
-    ],
-)
-def test_what_cannot_be_bundled_is_refused(change: dict[str, Any], named: str) -> None:
-    with pytest.raises(ConfigError, match=named) as caught:
-        replace(SMALL, **change)
+@pytest.mark.parametrize("wrong", [{"factor": 3}, {"tile": 18}, {"tile": 0}])
+def test_impossible_blocks_are_refused(wrong: dict[str, int]) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(ConfigError, match=rf"bundle\.{name} {value}") as caught:
+        replace(SMALL.bundle, **wrong)
     assert caught.value.cure
-    replace(SMALL, form="plain", **change)
+
+
+def test_hard_rays_cannot_be_bundled() -> None:
+    with pytest.raises(ConfigError, match=r"hard\.share 0.2") as caught:
+        replace(SMALL, hard=HardConfig())
+    assert caught.value.cure

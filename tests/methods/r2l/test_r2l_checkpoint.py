@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from official_files import NEW, OLD, SMALL, made, message, network_of, pickled_network, same, saved
+from official_files import NEW, OLD, SMALL, changed, made, message, network_of, pickled_network, same, saved
 from torch import Tensor
 
 from novelview.methods.discovery import find
 from novelview.methods.official import SYNTHETIC
 from novelview.methods.r2l.checkpoint import NETWORK, WEIGHTS, load_official
-from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.config import HardConfig, NetworkConfig, R2LConfig
 from novelview.methods.r2l.model import R2L
 from novelview.methods.r2l.plain import PlainStudent
 
@@ -25,7 +25,7 @@ def test_the_official_file_loads(shared: Path) -> None:
     assert loader is not None
     method = loader(shared / "fixtures/r2l/a/ckpt_r2l_official.tar")
     assert isinstance(method, R2L)
-    assert method.config == R2LConfig(width=32, depth=8, pixel_centre=0.0)
+    assert method.config == R2LConfig(network=NetworkConfig(width=32, depth=8), pixel_centre=0.0)
     assert not method.training
     expected = torch.load(shared / "fixtures/r2l/a/student_state.pt", weights_only=True)
     found = network_of(method).state_dict()
@@ -33,25 +33,32 @@ def test_the_official_file_loads(shared: Path) -> None:
     assert all(torch.equal(value, expected[key]) for key, value in found.items())
 
 
-KINDS: list[dict[str, Any]] = [
+KINDS: list[dict[str, dict[str, Any]]] = [
     {},
-    {"samples": 4, "octaves": 6, "near": 1.0, "far": 3.5},
-    {"block_layers": 3, "inner_activation": "lrelu", "outer_activation": "relu", "activation": "lrelu"},
-    {"inner_activation": "none", "residual_scale": 0.5, "global_residual": False},
-    {"block_layers": 1},
-    {"body": "plain", "activation": "lrelu", "global_residual": False},
-    {"body": "plain", "width": 7, "layer_widths": (7, 5, 6, 9, 7)},
-    {"plucker": True, "octaves": 4},
-    {"hard_share": 0.1, "hard_capacity": 1.0},
+    {"points": {"samples": 4, "octaves": 6, "near": 1.0, "far": 3.5}},
+    {
+        "network": {
+            "block_layers": 3,
+            "inner_activation": "lrelu",
+            "outer_activation": "relu",
+            "activation": "lrelu",
+        }
+    },
+    {"network": {"inner_activation": "none", "residual_scale": 0.5, "global_residual": False}},
+    {"network": {"block_layers": 1}},
+    {"network": {"body": "plain", "activation": "lrelu", "global_residual": False}},
+    {"network": {"body": "plain", "width": 7, "layer_widths": (7, 5, 6, 9, 7)}},
+    {"points": {"plucker": True, "octaves": 4}},
+    {"hard": {"share": 0.1, "capacity": 1.0}},
 ]
 
 
 @pytest.mark.parametrize("empty", [NEW, OLD])
 @pytest.mark.parametrize("options", KINDS)
 def test_the_network_is_rebuilt_from_its_options(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], empty: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, dict[str, Any]], empty: str
 ) -> None:
-    config = replace(SMALL, **options)
+    config = changed(SMALL, **options)
     method, values = made(config, prefix="module." if empty == OLD else "")
     values[NETWORK] = pickled_network(monkeypatch, config, empty)
     loaded = load_official(saved(values, tmp_path))
@@ -63,16 +70,25 @@ def test_the_network_is_rebuilt_from_its_options(
     "options",
     [
         {},
-        {"plucker": True, "samples": 16},
-        {"body": "plain"},
-        {"inner_activation": "none"},
-        {"block_layers": 1},
-        {"body": "plain", "width": 7, "layer_widths": (7, 5, 6, 9, 4), "global_residual": False},
+        {"points": {"plucker": True, "samples": 16}},
+        {"network": {"body": "plain"}},
+        {"network": {"inner_activation": "none"}},
+        {"network": {"block_layers": 1}},
+        {
+            "network": {
+                "body": "plain",
+                "width": 7,
+                "layer_widths": (7, 5, 6, 9, 4),
+                "global_residual": False,
+            }
+        },
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_without_options_the_shapes_decide(tmp_path: Path, options: dict[str, Any], prefix: str) -> None:
-    config = replace(SMALL, **options)
+def test_without_options_the_shapes_decide(
+    tmp_path: Path, options: dict[str, dict[str, Any]], prefix: str
+) -> None:
+    config = changed(SMALL, **options)
     method, values = made(config, prefix)
     loaded = load_official(saved(values, tmp_path))
     assert loaded.config == config
@@ -86,7 +102,7 @@ def test_what_enters_the_pool_and_what_leaves_it_may_differ(
     values = made()[1]
     values[NETWORK] = pickled_network(monkeypatch, SMALL, NEW, hard_ratio=ratio, hard_mul=0.5)
     config = load_official(saved(values, tmp_path)).config
-    assert (config.hard_kept, config.hard_share, config.hard_capacity) == (0.1, 0.25, 0.5)
+    assert config.hard == HardConfig(share=0.25, kept=0.1, capacity=0.5)
 
 
 @pytest.mark.parametrize(("ratio", "share"), [("", 0.0), ("0.3", 0.3), (0.3, 0.3), ([0.3], 0.3), (0, 0.0)])
@@ -96,7 +112,7 @@ def test_one_share_is_both(
     values = made()[1]
     values[NETWORK] = pickled_network(monkeypatch, SMALL, NEW, hard_ratio=ratio)
     config = load_official(saved(values, tmp_path)).config
-    assert (config.hard_kept, config.hard_share) == (None, share)
+    assert config.hard == HardConfig(share)
 
 
 def test_forward_facing_scenes_are_looked_at_up_to_one(
@@ -105,7 +121,7 @@ def test_forward_facing_scenes_are_looked_at_up_to_one(
     values = made()[1]
     values[NETWORK] = pickled_network(monkeypatch, SMALL, NEW, dataset_type="llff")
     config = load_official(saved(values, tmp_path)).config
-    assert (config.near, config.far) == (0.0, 1.0)
+    assert (config.points.near, config.points.far) == (0.0, 1.0)
 
 
 def test_the_scene_is_the_callers(tmp_path: Path) -> None:
@@ -120,14 +136,14 @@ def test_the_scene_is_the_callers(tmp_path: Path) -> None:
     ("option", "value", "expected"),
     [
         ("n_sample_per_ray", 10**9, "takes 189 values"),
-        ("n_sample_per_ray", "three", "samples"),
-        ("n_sample_per_ray", torch.zeros(2), "samples"),
-        ("multires", -1, "octaves"),
+        ("n_sample_per_ray", "three", "points.samples"),
+        ("n_sample_per_ray", torch.zeros(2), "points.samples"),
+        ("multires", -1, "points.octaves"),
         ("multires", 9, "takes 189 values"),
         ("plucker", True, "takes 189 values"),
-        ("act", "gelu", "activation"),
-        ("use_residual", 3, "global_residual"),
-        ("hard_ratio", "much", "hard_share"),
+        ("act", "gelu", "network.activation"),
+        ("use_residual", 3, "network.global_residual"),
+        ("hard_ratio", "much", "hard.share"),
         ("linear_tail", True, "linear tail"),
     ],
 )

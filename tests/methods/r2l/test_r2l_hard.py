@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from novelview.geometry.rays import Rays
-from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.config import HardConfig
 from novelview.methods.r2l.hard import HardPool, worst
 from novelview.types import RayBatch
 
@@ -42,7 +42,7 @@ def test_it_is_a_list_whose_drawn_rows_are_overwritten(
     seed: int, share: float, kept: float | None, capacity: float
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    pool = HardPool(R2LConfig(hard_share=share, hard_kept=kept, hard_capacity=capacity))
+    pool = HardPool(HardConfig(share, kept, capacity))
     # No more enter than leave.
     leaving = int(share * SIZE)
     entering = min(leaving, leaving if kept is None else int(kept * SIZE))
@@ -71,7 +71,7 @@ def test_it_is_a_list_whose_drawn_rows_are_overwritten(
 
 
 def test_every_place_is_drawn_as_often(generator: torch.Generator) -> None:
-    pool = HardPool(R2LConfig(hard_share=0.5, hard_capacity=1.0))
+    pool = HardPool(HardConfig(share=0.5, capacity=1.0))
     pool.resize(SIZE)
     picks: list[Tensor | None] = [pool.pick(SIZE, generator) for _ in range(2000)]
     counts = torch.stack([pick for pick in picks if pick is not None]).flatten().bincount(minlength=SIZE)
@@ -82,5 +82,5 @@ def test_every_place_is_drawn_as_often(generator: torch.Generator) -> None:
 @pytest.mark.parametrize("capacity", [0.0, 20.0])
 def test_without_hard_rays_nothing_is_drawn(generator: torch.Generator, capacity: float) -> None:
     before = generator.get_state()
-    assert HardPool(R2LConfig(hard_share=0.0, hard_capacity=capacity)).pick(SIZE, generator) is None
+    assert HardPool(HardConfig(share=0.0, capacity=capacity)).pick(SIZE, generator) is None
     assert torch.equal(generator.get_state(), before)

@@ -13,15 +13,16 @@ from novelview.data.scene import Scene
 from novelview.errors import ConfigError
 from novelview.geometry.rays import Rays
 from novelview.methods.r2l import METHOD
-from novelview.methods.r2l.lifted import LiftedStudent
+from novelview.methods.r2l.config import HardConfig, LiftedConfig, NetworkConfig
 from novelview.methods.r2l.model import R2L
+from novelview.methods.r2l.students import make_student
 from novelview.methods.recipe import Recipe
 from novelview.training import Rhythm, fit, load_method
 from novelview.volumes.reference import LEAST_WEIGHT
 
 PRESET = METHOD.preset("grid")
-VOLUME = replace(PRESET.config.volume, resolution=16, colour_resolution=12, stages=2, samples=12)
-CONFIG = replace(PRESET.config, volume=VOLUME, width=16, depth=4)
+VOLUME = replace(PRESET.config.lifted.volume, resolution=16, colour_resolution=12, stages=2, samples=12)
+CONFIG = replace(PRESET.config, lifted=LiftedConfig(VOLUME), network=NetworkConfig(width=16, depth=4))
 RECIPE = Recipe(steps=60, batch=256, learning_rate=0.4)
 
 
@@ -95,17 +96,17 @@ def test_new_training_keeps_what_was_grown(scene: Scene, trained: R2L) -> None:
 
 
 def test_hard_rays_join_in(scene: Scene) -> None:
-    config = replace(CONFIG, hard_share=0.25, hard_capacity=1.0)
+    config = replace(CONFIG, hard=HardConfig(share=0.25, capacity=1.0))
     method = fit(METHOD, scene, config=config, recipe=replace(RECIPE, steps=8), quiet=True)
     assert method.structure()["hard_rays"] == RECIPE.batch
 
 
 def test_operations_are_counted(scene: Scene) -> None:
-    student = LiftedStudent(CONFIG, scene.bounds)
-    inputs = CONFIG.features + 1 + 3 * (1 + 2 * CONFIG.direction_octaves)
+    student = make_student(CONFIG, scene.bounds)
+    inputs = CONFIG.lifted.features + 1 + 3 * (1 + 2 * CONFIG.lifted.direction_octaves)
     layers = inputs * 16 + 2 * 16 * 16 + 16 * 3
     assert student.flops_per_ray == 2 * layers + 16 * 13 * 12
-    default = LiftedStudent(PRESET.config, scene.bounds)
+    default = make_student(PRESET.config, scene.bounds)
     assert default.flops_per_ray < 303.82e6 / 5000
 
 
@@ -114,4 +115,4 @@ def test_operations_are_counted(scene: Scene) -> None:
 )
 def test_impossible_settings_are_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=name):
-        replace(CONFIG, **{name: value})
+        replace(CONFIG.lifted, **{name: value})

@@ -17,7 +17,7 @@ from novelview.errors import ConfigError, MethodError
 from novelview.geometry.rigid import random_rotations
 from novelview.methods.discovery import find
 from novelview.methods.official import SYNTHETIC
-from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.config import HardConfig, R2LConfig
 from novelview.methods.r2l.model import R2L
 from novelview.methods.r2l.plain import PlainStudent
 from novelview.methods.r2l.presets import PRESETS
@@ -28,7 +28,7 @@ from novelview.training.checkpoint import load_weights, read_checkpoint
 from novelview.types import RayBatch, Views
 
 TINY: R2LConfig = PRESETS["tiny"].config
-HARD = replace(TINY, hard_share=0.25, hard_capacity=0.75)
+HARD = replace(TINY, hard=HardConfig(share=0.25, capacity=0.75))
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_chunks_do_not_change_the_result(cameras: Cameras, monkeypatch: pytest.M
 
 def test_the_loss_is_the_mean_square_of_jittered_rays(scene: Scene) -> None:
     method, batch = fresh(TINY), batch_of(scene)
-    jitter = torch.rand(len(batch), TINY.samples, generator=generator_for(0, "draws"))
+    jitter = torch.rand(len(batch), TINY.points.samples, generator=generator_for(0, "draws"))
     expected = (method.student(batch.rays, jitter) - batch.rgb).square().mean()
     loss = method.loss(batch, 0, Draws(generator_for(0, "draws")))
     torch.testing.assert_close(loss.total, expected)
@@ -100,7 +100,7 @@ def test_hard_rays_join_the_loss_once_the_pool_is_full(scene: Scene) -> None:
     loss = method.loss(batch, 3, Draws(generator_for(0, 3)))
     source = generator_for(0, 3)
     torch.randperm(len(method.pool), generator=source)
-    jitter = torch.rand(len(batch) + quarter, HARD.samples, generator=source)
+    jitter = torch.rand(len(batch) + quarter, HARD.points.samples, generator=source)
     wanted = torch.cat(
         [
             method.student(batch.rays, jitter[: len(batch)]) - batch.rgb,
@@ -138,7 +138,7 @@ def test_an_interrupted_training_with_hard_rays_goes_on_exactly(
         "quiet": True,
     }
     sampler = RaySampler(scene.train, recipe.batch, 0)
-    config = replace(HARD, hard_capacity=1.25)
+    config = replace(HARD, hard=HardConfig(share=0.25, capacity=1.25))
     train(fresh(config), sampler, recipe, tmp_path / "straight", **options)
     with pytest.raises(RuntimeError):
         train(fresh(config), Failing(sampler, crash), recipe, tmp_path / "crashed", **options)
@@ -154,7 +154,7 @@ def test_an_interrupted_training_with_hard_rays_goes_on_exactly(
 
 def test_hard_rays_need_the_batch_in_one_piece(scene: Scene) -> None:
     batch = batch_of(scene)
-    with pytest.raises(ConfigError, match="hard_share") as caught:
+    with pytest.raises(ConfigError, match=r"hard\.share") as caught:
         fresh(HARD).loss(batch, 0, Draws(generator_for(0), 0, 2))
     assert caught.value.cure
     assert fresh(TINY).loss(batch, 0, Draws(generator_for(0), 0, 2)).total.isfinite()
@@ -162,7 +162,7 @@ def test_hard_rays_need_the_batch_in_one_piece(scene: Scene) -> None:
 
 @pytest.mark.parametrize("plucker", [False, True])
 def test_a_picture_is_what_its_rays_are(cameras: Cameras, plucker: bool) -> None:
-    student = fresh(replace(TINY, plucker=plucker)).student
+    student = fresh(replace(TINY, points=replace(TINY.points, plucker=plucker))).student
     rays = cameras[0].rays()[0]
     expected = student(rays.reshape(-1)).view(24, 32, 3)
     assert torch.equal(student.picture(rays.origins, rays.directions), expected)
@@ -181,7 +181,7 @@ class Picture(nn.Module):
 
 @pytest.mark.parametrize("plucker", [False, True])
 def test_a_traced_picture_takes_any_size(plucker: bool, generator: torch.Generator) -> None:
-    student = fresh(replace(TINY, plucker=plucker)).student
+    student = fresh(replace(TINY, points=replace(TINY.points, plucker=plucker))).student
     assert isinstance(student, PlainStudent)
     picture, example = Picture(student).eval(), torch.rand(2, 4, 5, 3, generator=generator)
     sizes = {0: torch.export.Dim("height"), 1: torch.export.Dim("width")}
@@ -191,7 +191,7 @@ def test_a_traced_picture_takes_any_size(plucker: bool, generator: torch.Generat
 
 
 def test_pluecker_coordinates_draw_nothing(scene: Scene) -> None:
-    method, generator = fresh(replace(TINY, plucker=True)), generator_for(0)
+    method, generator = fresh(replace(TINY, points=replace(TINY.points, plucker=True))), generator_for(0)
     before = generator.get_state()
     method.loss(batch_of(scene), 0, Draws(generator))
     assert torch.equal(generator.get_state(), before)

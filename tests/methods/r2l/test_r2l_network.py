@@ -15,10 +15,11 @@ from torch.nn import functional as F
 from novelview.errors import ConfigError, MethodError
 from novelview.geometry.rays import Rays
 from novelview.methods.official import SYNTHETIC
-from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.config import HardConfig, NetworkConfig, PointsConfig
 from novelview.methods.r2l.network import Network
 from novelview.methods.r2l.plain import PlainStudent, input_width
 from novelview.methods.r2l.presets import PRESETS
+from novelview.methods.r2l.students import make_student
 
 PUBLISHED = {
     "W256D88": (5_917_187, 11.79),
@@ -26,12 +27,15 @@ PUBLISHED = {
     "W256D44": (3_022_339, 6.02),
     "W363D22": (3_009_999, 6.00),
 }
-SMALL = R2LConfig(width=8, depth=6, samples=3, octaves=2)
+SMALL = NetworkConfig(width=8, depth=6)
+POINTS = PointsConfig(samples=3, octaves=2)
 
 
 def published(name: str) -> PlainStudent:
     with torch.device("meta"):
-        return PlainStudent(PRESETS[name].config, SYNTHETIC)
+        student = make_student(PRESETS[name].config, SYNTHETIC)
+    assert isinstance(student, PlainStudent)
+    return student
 
 
 @pytest.mark.parametrize("name", list(PUBLISHED))
@@ -47,7 +51,7 @@ def test_sizes_and_costs_are_those_of_the_paper(name: str) -> None:
     assert student.flops_per_ray / 1e6 == pytest.approx(megaflops, abs=0.005)
 
 
-def expected(config: R2LConfig, weights: dict[str, Tensor], encoded: Tensor) -> Tensor:
+def expected(config: NetworkConfig, weights: dict[str, Tensor], encoded: Tensor) -> Tensor:
     """The network, written out."""
     kinds: dict[str, Any] = {"relu": F.relu, "lrelu": lambda x: F.leaky_relu(x, 0.01), "none": lambda x: x}
 
@@ -99,7 +103,7 @@ def test_every_option_is_what_its_formula_says(options: dict[str, Any], generato
 
 
 def test_points_lie_evenly_between_the_depths_and_one_per_stratum(generator: torch.Generator) -> None:
-    student = PlainStudent(replace(SMALL, samples=5, near=1.0), SYNTHETIC)
+    student = PlainStudent(SMALL, PointsConfig(samples=5, near=1.0), SYNTHETIC)
     rays = Rays(torch.randn(4, 3, generator=generator), torch.randn(4, 3, generator=generator))
     even = [1.0, 2.25, 3.5, 4.75, 6.0]
     expected_points = torch.stack([rays.origins + depth * rays.directions for depth in even], dim=1)
@@ -112,39 +116,42 @@ def test_points_lie_evenly_between_the_depths_and_one_per_stratum(generator: tor
 
 def test_pluecker_coordinates_know_no_place_on_the_line(generator: torch.Generator) -> None:
     torch.manual_seed(0)
-    student = PlainStudent(replace(SMALL, plucker=True), replace(SYNTHETIC, far=float("inf")))
+    student = PlainStudent(SMALL, PointsConfig(plucker=True), replace(SYNTHETIC, far=float("inf")))
     rays = Rays(torch.randn(4, 3, generator=generator), torch.randn(4, 3, generator=generator))
     moved = Rays(rays.origins + 0.7 * rays.directions, rays.directions)
     assert student.jitter_samples == 0
-    assert input_width(R2LConfig(plucker=True)) == 126
+    assert input_width(PointsConfig(plucker=True)) == 126
     torch.testing.assert_close(student(rays), student(moved))
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("section", "wrong"),
     [
-        {"depth": 1},
-        {"width": 0},
-        {"samples": 0},
-        {"octaves": -1},
-        {"blocks": -1},
-        {"hard_share": 1.5},
-        {"hard_kept": -0.1},
-        {"hard_share": 0.5, "hard_capacity": 0.25},
-        {"layer_widths": (8, 8, 8, 8, 8)},
-        {"body": "plain", "layer_widths": (8, 8)},
-        {"body": "plain", "layer_widths": (8, 0, 8, 8, 8), "depth": 6},
-        {"body": "plain", "layer_widths": (8, 8, 8, 8, 9), "depth": 6},
+        (NetworkConfig, {"depth": 1}),
+        (NetworkConfig, {"width": 0}),
+        (NetworkConfig, {"block_layers": 0}),
+        (NetworkConfig, {"blocks": -1}),
+        (NetworkConfig, {"layer_widths": (8, 8, 8, 8, 8), "depth": 6}),
+        (NetworkConfig, {"body": "plain", "layer_widths": (8, 8)}),
+        (NetworkConfig, {"body": "plain", "layer_widths": (8, 0, 8, 8, 8), "depth": 6}),
+        (NetworkConfig, {"body": "plain", "layer_widths": (8, 8, 8, 8, 9), "depth": 6}),
+        (PointsConfig, {"samples": 0}),
+        (PointsConfig, {"octaves": -1}),
+        (HardConfig, {"share": 1.5}),
+        (HardConfig, {"kept": -0.1}),
+        (HardConfig, {"share": 0.5, "capacity": 0.25}),
     ],
 )
-def test_impossible_options_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
-        R2LConfig(**wrong)
+def test_impossible_options_are_refused(section: type, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        section(**wrong)
+    assert caught.value.cure
 
 
 def test_a_depth_range_that_is_none_is_refused() -> None:
+    endless = replace(SYNTHETIC, far=float("inf"))
     with pytest.raises(MethodError, match="far"):
-        PlainStudent(SMALL, replace(SYNTHETIC, far=float("inf")))
+        PlainStudent(SMALL, POINTS, endless)
     with pytest.raises(ConfigError, match="near"):
-        PlainStudent(replace(SMALL, near=7.0), SYNTHETIC)
-    assert float(PlainStudent(replace(SMALL, far=9.0), replace(SYNTHETIC, far=float("inf"))).depths[-1]) == 9
+        PlainStudent(SMALL, PointsConfig(near=7.0), SYNTHETIC)
+    assert float(PlainStudent(SMALL, PointsConfig(far=9.0), endless).depths[-1]) == 9

@@ -27,7 +27,7 @@ def sampler(scenes: Sequence[Scene], config: R2LConfig, recipe: Recipe, seed: in
     views = scenes[0].train
     views = views.with_cameras(views.cameras.through_pixels(config.pixel_centre))
     if config.form == "bundle":
-        return TileSampler(views, recipe.batch, seed, tile=config.tile)
+        return TileSampler(views, recipe.batch, seed, tile=config.bundle.tile)
     return RaySampler(views, recipe.batch, seed)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from novelview.cameras.cameras import Cameras
 from novelview.geometry.intervals import linear_depths
 from novelview.geometry.rays import Rays
-from novelview.methods.r2l.config import STAGES, R2LConfig
+from novelview.methods.r2l.config import STAGES, BundleConfig, NetworkConfig, PointsConfig
 from novelview.methods.r2l.plain import depth_range
 from novelview.methods.r2l.student import Student
 from novelview.nn.encodings import frequency_width, grouped_frequency_encoding
@@ -43,17 +43,19 @@ class BundleStudent(Student):
         tile: side in pixels of the tiles that ``forward`` takes.
     """
 
-    def __init__(self, config: R2LConfig, bounds: Bounds) -> None:
+    def __init__(
+        self, network: NetworkConfig, points: PointsConfig, bundle: BundleConfig, bounds: Bounds
+    ) -> None:
         super().__init__()
-        self.octaves, self.factor, self.tile = config.octaves, config.factor, config.tile
-        near, far = depth_range(config, bounds)
+        self.octaves, self.factor, self.tile = points.octaves, bundle.factor, bundle.tile
+        near, far = depth_range(points, bounds)
         self.depths: Tensor
-        depths = linear_depths(torch.tensor(near), torch.tensor(far), config.samples)
+        depths = linear_depths(torch.tensor(near), torch.tensor(far), points.samples)
         self.register_buffer("depths", depths, persistent=False)
-        inputs, width = frequency_width(3 * config.samples, config.octaves), config.width
+        inputs, width = frequency_width(3 * points.samples, points.octaves), network.width
         self.head = nn.Sequential(nn.Linear(inputs, width), nn.GELU())
-        self.body = nn.Sequential(*(Block(width) for _ in range((config.depth - 2) // 2)))
-        factors = STAGES[config.factor]
+        self.body = nn.Sequential(*(Block(width) for _ in range((network.depth - 2) // 2)))
+        factors = STAGES[bundle.factor]
         widths = (width, *(math.ceil(width / 4) for _ in factors[1:]), LAST_WIDTH)
         stages = zip(pairwise(widths), factors, strict=True)
         self.stages = nn.ModuleList(Stage(*ends, factor) for ends, factor in stages)

@@ -42,13 +42,18 @@ OFFICIAL = R2LConfig(pixel_centre=0.0)
 OCTAVES = 10
 # Options of the authors' program and of its "trial", by their names there and here.
 OPTIONS = {
-    "use_residual": "global_residual",
-    "act": "activation",
-    "plucker": "plucker",
-    "multires": "octaves",
+    "use_residual": "network.global_residual",
+    "act": "network.activation",
+    "n_sample_per_ray": "points.samples",
+    "multires": "points.octaves",
+    "plucker": "points.plucker",
+    "hard_mul": "hard.capacity",
 }
-OPTIONS |= {"n_sample_per_ray": "samples", "hard_mul": "hard_capacity"}
-TRIAL = {"res_scale": "residual_scale", "inact": "inner_activation", "outact": "outer_activation"}
+TRIAL = {
+    "res_scale": "network.residual_scale",
+    "inact": "network.inner_activation",
+    "outact": "network.outer_activation",
+}
 
 
 def load_official(path: Path, *, config: R2LConfig = OFFICIAL, bounds: Bounds = SYNTHETIC) -> R2L:
@@ -75,11 +80,17 @@ def load_official(path: Path, *, config: R2LConfig = OFFICIAL, bounds: Bounds = 
     tensors = as_tensors(weights, path, what="checkpoint of R2L")
     width = matrix(tensors, "head.0.weight", path, what=WHAT).shape[1]
     options = _options(content.get(NETWORK), path)
-    found = {**_shape(tensors, path), **({} if "samples" in options else _input(width, path)), **options}
+    found = {
+        **_shape(tensors, path),
+        **({} if "points.samples" in options else _input(width, path)),
+        **options,
+    }
     try:
-        config = from_json(R2LConfig, {**to_json(config), **found}, where=path)
-        if input_width(config) != width:
-            why = f"its first layer takes {width} values, and its options ask for {input_width(config)}"
+        config = _changed(config, found, path)
+        if input_width(config.points) != width:
+            why = (
+                f"its first layer takes {width} values, and its options ask for {input_width(config.points)}"
+            )
             raise CheckpointError("This R2L checkpoint contradicts itself", where=path, why=why)
         method = R2L(config, bounds)
     except ConfigError as error:
@@ -87,6 +98,15 @@ def load_official(path: Path, *, config: R2LConfig = OFFICIAL, bounds: Bounds = 
     assert isinstance(method.student, PlainStudent)
     fill(method.student.network, tensors, path, what=WHAT, cure=ONLY)
     return method.eval()
+
+
+def _changed(config: R2LConfig, found: Mapping[str, Any], path: Path) -> R2LConfig:
+    """The configuration with what a file says of it, by section and option."""
+    values = to_json(config)
+    for name, value in found.items():
+        section, option = name.split(".")
+        values[section][option] = value
+    return from_json(R2LConfig, values, where=path)
 
 
 def _shape(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
@@ -98,20 +118,20 @@ def _shape(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
         blocks = len({place[1] for place in places})
         layers = {place[2] for place in places if place[1] == "0"}
         return {
-            "width": width,
-            "depth": 2 + 2 * blocks,
-            "block_layers": max(1, len(layers)),
-            "inner_activation": "none" if "1" in layers else "relu",
+            "network.width": width,
+            "network.depth": 2 + 2 * blocks,
+            "network.block_layers": max(1, len(layers)),
+            "network.inner_activation": "none" if "1" in layers else "relu",
         }
     numbers = sorted(int(name.split(".")[1]) for name in tensors if re.fullmatch(r"body\.\d+\.weight", name))
     widths = [width, *(matrix(tensors, f"body.{i}.weight", path, what=WHAT).shape[0] for i in numbers)]
     even = len(set(widths)) == 1
     return {
-        "width": width,
-        "depth": 1 + len(widths),
-        "body": "plain",
-        "layer_widths": () if even else tuple(widths),
-        "global_residual": widths[0] == widths[-1],
+        "network.width": width,
+        "network.depth": 1 + len(widths),
+        "network.body": "plain",
+        "network.layer_widths": () if even else tuple(widths),
+        "network.global_residual": widths[0] == widths[-1],
     }
 
 
@@ -127,9 +147,9 @@ def _options(network: Any, path: Path) -> dict[str, Any]:
     found |= {ours: trial[theirs] for theirs, ours in TRIAL.items() if theirs in trial}
     # Forward-facing scenes are looked at from the camera to the near plane of NDC, unless told otherwise.
     if arguments.get("dataset_type") == "llff" and arguments.get("no_ndc") is not True:
-        found |= {"near": 0.0, "far": 1.0}
+        found |= {"points.near": 0.0, "points.far": 1.0}
     given = {name: value for name, value in trial.items() if isinstance(value, (int, float)) and value != -1}
-    found |= {name: given[name] for name in ("near", "far") if name in given}
+    found |= {f"points.{name}": given[name] for name in ("near", "far") if name in given}
     return {**found, **_hard(arguments.get("hard_ratio"))}
 
 
@@ -144,18 +164,18 @@ def _hard(ratio: Any) -> dict[str, Any]:
         try:
             ratio = [float(part) for part in ratio.split(",") if part]
         except ValueError:
-            return {"hard_share": ratio}
+            return {"hard.share": ratio}
     if isinstance(ratio, (list, tuple)) and len(ratio) == 2:
-        return {"hard_kept": ratio[0], "hard_share": ratio[1]}
+        return {"hard.kept": ratio[0], "hard.share": ratio[1]}
     if isinstance(ratio, (list, tuple)):
         ratio = ratio[0] if ratio else 0.0
-    return {} if ratio is None else {"hard_share": ratio}
+    return {} if ratio is None else {"hard.share": ratio}
 
 
 def _input(width: int, path: Path) -> dict[str, Any]:
     """What an input of ``width`` values is made of, by the published encoding."""
     if width == frequency_width(6, OCTAVES):
-        return {"plucker": True, "octaves": OCTAVES}
+        return {"points.plucker": True, "points.octaves": OCTAVES}
     samples, rest = divmod(width, frequency_width(3, OCTAVES))
     if rest or not samples:
         raise CheckpointError(
@@ -164,4 +184,4 @@ def _input(width: int, path: Path) -> dict[str, Any]:
             why=f"its first layer takes {width} values, and no number of encoded points gives as many",
             cure=ONLY,
         )
-    return {"samples": samples, "octaves": OCTAVES}
+    return {"points.samples": samples, "points.octaves": OCTAVES}

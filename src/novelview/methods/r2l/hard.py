@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from novelview.geometry.rays import Rays
-from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.config import HardConfig
 from novelview.types import RayBatch
 
 
@@ -21,12 +21,10 @@ class HardPool(nn.Module):
         rows: origin, direction and colour of each ray; saved with the weights, so that a training goes on exactly.
     """
 
-    def __init__(self, config: R2LConfig) -> None:
+    def __init__(self, config: HardConfig) -> None:
         super().__init__()
-        self.share, self.capacity = config.hard_share, config.hard_capacity
-        self.kept = min(
-            config.hard_share if config.hard_kept is None else config.hard_kept, config.hard_share
-        )
+        self.share, self.capacity = config.share, config.capacity
+        self.kept = config.share if config.kept is None else min(config.kept, config.share)
         self.rows: Tensor
         self.register_buffer("rows", torch.zeros(0, 9))
 

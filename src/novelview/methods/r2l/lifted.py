@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelview.geometry.rays import Rays
-from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.config import LiftedConfig, NetworkConfig
 from novelview.methods.r2l.network import Network
 from novelview.methods.r2l.student import Student
 from novelview.nn.encodings import frequency_encoding, frequency_width
@@ -31,13 +31,13 @@ class LiftedStudent(Student):
     # Look-ups are cut in parts by themselves, one for each thread.
     rays_at_once = MappingProxyType({"cpu": 20_000, "cuda": 65_536})
 
-    def __init__(self, config: R2LConfig, bounds: Bounds) -> None:
+    def __init__(self, network: NetworkConfig, lifted: LiftedConfig, bounds: Bounds) -> None:
         super().__init__()
-        self.octaves, self.network_rate = config.direction_octaves, config.network_rate
+        self.octaves, self.network_rate = lifted.direction_octaves, lifted.network_rate
         self.background: Tensor
         self.register_buffer("background", torch.tensor(bounds.background or GREY), persistent=False)
-        self.volume = Volume(config.volume, bounds, config.features)
-        self.network = Network(config, config.features + 1 + frequency_width(3, config.direction_octaves))
+        self.volume = Volume(lifted.volume, bounds, lifted.features)
+        self.network = Network(network, lifted.features + 1 + frequency_width(3, lifted.direction_octaves))
 
     def forward(self, rays: Rays, jitter: Float[Tensor, "r s"] | None = None) -> Float[Tensor, "r 3"]:
         return self.pixels(rays, jitter)[:, :3]

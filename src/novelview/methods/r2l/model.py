@@ -29,7 +29,7 @@ class R2L(Method):
         super().__init__()
         self.config, self.bounds = config, bounds
         self.student = make_student(config, bounds)
-        self.pool = HardPool(config)
+        self.pool = HardPool(config.hard)
 
     def condition(self, views: Views, bounds: Bounds) -> None:
         """Nothing: the scene is in the parameters."""
@@ -47,11 +47,11 @@ class R2L(Method):
 
     def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
         assert isinstance(batch, RayBatch)
-        if self.config.hard_share and draws.count > 1:
+        if self.config.hard.share and draws.count > 1:
             raise ConfigError(
                 "A batch with hard examples cannot be cut into slices",
                 why="the worst rays of the whole batch are kept for later batches",
-                cure="train with one process and accumulate 1, or set hard_share to 0",
+                cure="train with one process and accumulate 1, or set hard.share to 0",
             )
         picked = self.pool.pick(len(batch), draws.generator)
         rows, samples = len(batch) + (0 if picked is None else len(picked)), self.student.jitter_samples
@@ -82,7 +82,7 @@ class R2L(Method):
             rgb = torch.cat([rgb, hard_rgb])
         found, extra, parts = self.student.learn(rays, jitter, step)
         errors = (found - rgb).square().mean(dim=-1)
-        if self.config.hard_share:
+        if self.config.hard.share:
             self.pool.keep(batch, errors.detach()[: len(batch)], picked)
         mse = errors.mean()
         return Loss(mse + extra, {"mse": mse.detach(), **parts})

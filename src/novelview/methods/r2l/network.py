@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from novelview.methods.r2l.config import Activation, R2LConfig
+from novelview.methods.r2l.config import Activation, NetworkConfig
 
 
 def activation(name: Activation) -> list[nn.Module]:
@@ -20,7 +20,7 @@ def activation(name: Activation) -> list[nn.Module]:
 class Block(nn.Module):
     """Linear layers whose output is added to their input; no norm, and nothing else on the trunk."""
 
-    def __init__(self, config: R2LConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for i in range(config.block_layers):
@@ -42,7 +42,7 @@ class Network(nn.Module):
         inputs: width of what it is given.
     """
 
-    def __init__(self, config: R2LConfig, inputs: int) -> None:
+    def __init__(self, config: NetworkConfig, inputs: int) -> None:
         super().__init__()
         widths = config.layer_widths or (config.width,) * (config.depth - 1)
         self.head = nn.Sequential(nn.Linear(inputs, widths[0]), *activation(config.activation))
@@ -60,7 +60,7 @@ class Network(nn.Module):
         return body + hidden if self.global_residual else body
 
 
-def _body(config: R2LConfig, widths: tuple[int, ...]) -> list[nn.Module]:
+def _body(config: NetworkConfig, widths: tuple[int, ...]) -> list[nn.Module]:
     if config.body == "residual":
         count = (config.depth - 2) // 2 if config.blocks is None else config.blocks
         return [Block(config) for _ in range(count)]

@@ -11,7 +11,7 @@ from torch import Tensor
 from novelview.errors import ConfigError, MethodError
 from novelview.geometry.intervals import linear_depths, stratified
 from novelview.geometry.rays import Rays, plucker
-from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.config import NetworkConfig, PointsConfig
 from novelview.methods.r2l.network import Network
 from novelview.methods.r2l.student import Student
 from novelview.nn.encodings import frequency_width, grouped_frequency_encoding
@@ -21,16 +21,16 @@ from novelview.types import Bounds
 class PlainStudent(Student):
     """R2L's own student (section 3.2 of the paper)."""
 
-    def __init__(self, config: R2LConfig, bounds: Bounds) -> None:
+    def __init__(self, network: NetworkConfig, points: PointsConfig, bounds: Bounds) -> None:
         super().__init__()
-        self.octaves, self.plucker = config.octaves, config.plucker
-        self.jitter_samples = 0 if config.plucker else config.samples
-        if not config.plucker:
-            near, far = depth_range(config, bounds)
+        self.octaves, self.plucker = points.octaves, points.plucker
+        self.jitter_samples = 0 if points.plucker else points.samples
+        if not points.plucker:
+            near, far = depth_range(points, bounds)
             self.depths: Tensor
-            depths = linear_depths(torch.tensor(near), torch.tensor(far), config.samples)
+            depths = linear_depths(torch.tensor(near), torch.tensor(far), points.samples)
             self.register_buffer("depths", depths, persistent=False)
-        self.network = Network(config, input_width(config))
+        self.network = Network(network, input_width(points))
 
     def forward(self, rays: Rays, jitter: Float[Tensor, "r s"] | None = None) -> Float[Tensor, "r 3"]:
         return self.network(self.encoded(self.coordinates(rays, jitter)))
@@ -52,24 +52,24 @@ class PlainStudent(Student):
         return grouped_frequency_encoding(coordinates, self.octaves)
 
 
-def input_width(config: R2LConfig) -> int:
+def input_width(points: PointsConfig) -> int:
     """How many values the network of a plain student is given."""
-    return frequency_width(6 if config.plucker else 3 * config.samples, config.octaves)
+    return frequency_width(6 if points.plucker else 3 * points.samples, points.octaves)
 
 
-def depth_range(config: R2LConfig, bounds: Bounds) -> tuple[float, float]:
+def depth_range(points: PointsConfig, bounds: Bounds) -> tuple[float, float]:
     """Depths along z between which a ray is looked at.
 
     Raises:
-        MethodError: the scene ends nowhere, and the configuration does not say where to.
+        MethodError: the scene ends nowhere, and the options do not say where to.
         ConfigError: the first depth is not before the last one.
     """
-    near = bounds.near if config.near is None else config.near
-    far = bounds.far if config.far is None else config.far
+    near = bounds.near if points.near is None else points.near
+    far = bounds.far if points.far is None else points.far
     if math.isinf(far):
         raise MethodError(
-            "R2L cannot reach infinitely far", cure="set far, or open the scene with a finite depth"
+            "R2L cannot reach infinitely far", cure="set points.far, or open the scene with a finite depth"
         )
     if not near < far:
-        raise ConfigError(f"Bad near {near} and far {far}", cure="give near less than far")
+        raise ConfigError(f"Bad points.near {near} and points.far {far}", cure="give near less than far")
     return near, far

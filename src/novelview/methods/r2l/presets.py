@@ -6,7 +6,14 @@ from dataclasses import replace
 
 from novelview.methods.distillation import Distillation
 from novelview.methods.method import Preset
-from novelview.methods.r2l.config import R2LConfig
+from novelview.methods.r2l.config import (
+    BundleConfig,
+    HardConfig,
+    LiftedConfig,
+    NetworkConfig,
+    PointsConfig,
+    R2LConfig,
+)
 from novelview.methods.recipe import Recipe
 from novelview.volumes.config import VolumeConfig
 
@@ -49,16 +56,20 @@ MOBILE_SMALL = Recipe(
     weight_decay=0.01,
 )
 
+NOTHING_HARD = HardConfig(share=0.0)
+MOBILE_POINTS = PointsConfig(samples=8, octaves=6)
+
 PRESETS = {
     "grid": Preset(
         R2LConfig(
             form="grid",
-            width=64,
-            depth=6,
-            hard_share=0.0,
-            volume=VolumeConfig(
-                resolution=96, colour_resolution=96, samples=32, smooth_density=1e-4, smooth_colour=0.02
+            network=NetworkConfig(width=64, depth=6),
+            lifted=LiftedConfig(
+                VolumeConfig(
+                    resolution=96, colour_resolution=96, samples=32, smooth_density=1e-4, smooth_colour=0.02
+                )
             ),
+            hard=NOTHING_HARD,
         ),
         Recipe(steps=2500, batch=4096, learning_rate=0.4, final_fraction=0.05),
         "the practical one: minutes on two CPU cores, teacher included",
@@ -68,7 +79,7 @@ PRESETS = {
         ),
     ),
     "W181D88": Preset(
-        R2LConfig(width=181),
+        R2LConfig(network=NetworkConfig(width=181)),
         PAPER,
         "the paper's small network, 6.0 MFLOP per ray; days on a large GPU",
         PAPER_DISTILLATION,
@@ -80,19 +91,19 @@ PRESETS = {
         PAPER_DISTILLATION,
     ),
     "W256D44": Preset(
-        R2LConfig(depth=44),
+        R2LConfig(network=NetworkConfig(depth=44)),
         PAPER,
         "the paper's network of half the depth, 6.0 MFLOP per ray; days on a large GPU",
         PAPER_DISTILLATION,
     ),
     "W363D22": Preset(
-        R2LConfig(width=363, depth=22),
+        R2LConfig(network=NetworkConfig(width=363, depth=22)),
         PAPER,
         "the paper's network of a quarter of the depth, 6.0 MFLOP per ray; days on a large GPU",
         PAPER_DISTILLATION,
     ),
     "mobile": Preset(
-        R2LConfig(form="bundle", depth=60, samples=8, octaves=6, hard_share=0.0),
+        R2LConfig(form="bundle", network=NetworkConfig(depth=60), points=MOBILE_POINTS, hard=NOTHING_HARD),
         MOBILE,
         "MobileR2L, 0.16 MFLOP per pixel, for telephones and browsers; days on a large GPU",
         Distillation(
@@ -102,13 +113,23 @@ PRESETS = {
         ),
     ),
     "mobile-small": Preset(
-        R2LConfig(form="bundle", width=96, depth=16, samples=8, octaves=6, factor=4, tile=32, hard_share=0.0),
+        R2LConfig(
+            form="bundle",
+            network=NetworkConfig(width=96, depth=16),
+            points=MOBILE_POINTS,
+            bundle=BundleConfig(factor=4, tile=32),
+            hard=NOTHING_HARD,
+        ),
         MOBILE_SMALL,
         "a small one for small pictures, 0.03 MFLOP per pixel; ten minutes on two CPU cores",
         Distillation(finetune=replace(MOBILE_SMALL, steps=1000, learning_rate=3e-4)),
     ),
     "tiny": Preset(
-        R2LConfig(width=48, depth=6, samples=6, octaves=4, hard_share=0.0),
+        R2LConfig(
+            network=NetworkConfig(width=48, depth=6),
+            points=PointsConfig(samples=6, octaves=4),
+            hard=NOTHING_HARD,
+        ),
         Recipe(steps=200, batch=256, learning_rate=5e-3),
         "for tests: seconds on a CPU, coarse results",
     ),

@@ -13,7 +13,7 @@ from novelview.types import Bounds
 def make_student(config: R2LConfig, bounds: Bounds) -> Student:
     """The student of ``config.form`` for a scene of that extent."""
     if config.form == "plain":
-        return PlainStudent(config, bounds)
+        return PlainStudent(config.network, config.points, bounds)
     if config.form == "grid":
-        return LiftedStudent(config, bounds)
-    return BundleStudent(config, bounds)
+        return LiftedStudent(config.network, config.lifted, bounds)
+    return BundleStudent(config.network, config.points, config.bundle, bounds)
