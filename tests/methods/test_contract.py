@@ -180,6 +180,17 @@ def in_range(values: Tensor, low: float, high: float) -> None:
     assert bool((values <= high).all())
 
 
+def test_a_light_field_is_what_the_method_renders(spec: MethodSpec) -> None:
+    if "onnx" not in spec.traits.exports:
+        pytest.skip(f"{spec.title} is exported to no network")
+    scene = ball_scene(spec)
+    method = fresh(spec, scene).eval()
+    state = method.condition(scene.train, scene.bounds)
+    found = method.light_field(state).render(scene.test.cameras).rgb
+    expected = method.render(state, scene.test.cameras).rgb
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
 def test_gradients_reach_every_parameter_and_are_finite(spec: MethodSpec) -> None:
     scene = ball_scene(spec)
     method = fresh(spec, scene)

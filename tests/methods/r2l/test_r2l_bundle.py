@@ -280,3 +280,12 @@ def test_hard_rays_cannot_be_bundled() -> None:
     with pytest.raises(ConfigError, match=r"hard\.share 0.2") as caught:
         replace(SMALL, hard=HardConfig())
     assert caught.value.cure
+
+
+def test_the_light_field_is_what_the_method_renders() -> None:
+    """In blocks, as they are exported; at a size that is no multiple of them."""
+    method = R2L(SMALL, SYNTHETIC).eval()
+    views = cameras(30, 22)
+    light_field = method.light_field(None)
+    assert light_field.factor == 4
+    torch.testing.assert_close(light_field.render(views).rgb, method.render(None, views).rgb)

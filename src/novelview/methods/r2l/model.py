@@ -88,7 +88,7 @@ class R2L(Method):
         return Loss(mse + extra, {"mse": mse.detach(), **parts})
 
     def light_field(self, state: None) -> LightField:
-        return LightField(_Picture(self.student))
+        return LightField(_Picture(self.student), self.student.factor)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self.student.parameter_groups()
