@@ -81,7 +81,8 @@ def forget() -> None:
     importlib.import_module("torch.distributed.tensor.debug")._clear_sharding_prop_cache()
     vars(importlib.import_module("torch.distributed.tensor._redistribute")).get("_planner_cache", {}).clear()
     for cache in gc.get_objects():
-        if isinstance(cache, _lru_cache_wrapper) and (cache.__module__ or "").startswith(
+        # isinstance would ask any object for its class, and some of torch's answer with a warning.
+        if type(cache) is _lru_cache_wrapper and (cache.__module__ or "").startswith(
             "torch.distributed.tensor"
         ):
             cache.cache_clear()
