@@ -76,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
     scene = scene_to_show(run, info, options.scene)
     out = options.out or folder_for(run, info, scene) / kind.name
     said = _made(kind, options, method, scene, out)
-    Console(highlight=False).print(f"wrote {out}{said}")
+    Console(highlight=False, soft_wrap=True).print(f"wrote {out}{said}")
     return 0
 
 
