@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 
 class NovelviewError(Exception):
@@ -56,3 +58,19 @@ class OutputError(NovelviewError):
 
 class MissingDependencyError(NovelviewError):
     """A feature needs a package or a weights file that is not installed."""
+
+
+def import_extra(module: str, extra: str) -> Any:
+    """A module that only the extra ``extra`` brings, imported when it is needed.
+
+    Raises:
+        MissingDependencyError: it is not installed; the cure is the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"A package of the extra {extra!r} is not installed",
+            why=str(error),
+            cure=f"pip install 'novelview[{extra}]'",
+        ) from error

@@ -176,8 +176,14 @@ def test_scene_must_have_what_the_method_needs() -> None:
     with pytest.raises(MethodError, match="at least 2 training views"):
         fit(FAKE, fake_scene(train=1))
     needy = replace(FAKE, traits=replace(FAKE.traits, needs=frozenset({"masks", "depth"})))
-    with pytest.raises(MethodError, match="needs masks and depth maps"):
+    with pytest.raises(MethodError, match="needs masks and depth maps") as error:
         fit(needy, fake_scene())
+    assert error.value.why == "the capture has none"
+    assert all(
+        place in str(error.value.cure) for place in ("alpha", "'masks'", "mask_path", "depth_file_path")
+    )
+    with pytest.raises(MethodError, match="opened with masks=ignore"):
+        fit(needy, replace(fake_scene(), origin={"masks": "ignore"}))
     with pytest.raises(ConfigError, match="no preset 'huge'"):
         fit(FAKE, fake_scene(), preset="huge")
 

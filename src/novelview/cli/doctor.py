@@ -25,6 +25,8 @@ FEATURES = (
     ("numba", "the grid in compiled loops on a CPU", 'pip install "novelview[fast]"'),
     ("tensorboard", "train --tensorboard", 'pip install "novelview[train]"'),
     ("onnxruntime", "export --to onnx and --to web", 'pip install "novelview[onnx]"'),
+    ("xatlas", "export --to glb, ply and obj", 'pip install "novelview[mesh]"'),
+    ("OpenEXR", "depth maps in EXR files", 'pip install "novelview[exr]"'),
     ("pycolmap", "own photographs without poses", "pip install pycolmap"),
     ("triton", "fused kernels on an NVIDIA GPU", "comes with the CUDA build of torch"),
 )

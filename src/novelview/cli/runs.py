@@ -10,7 +10,7 @@ from novelview.cameras.cameras import Cameras
 from novelview.cli.options import SceneOptions
 from novelview.config import from_json
 from novelview.data.open import reopen_scene
-from novelview.data.procedural import make_scene
+from novelview.data.procedural import make_scene, object_scene
 from novelview.data.scene import Scene
 from novelview.data.scene_list import SceneList
 from novelview.errors import ConfigError
@@ -51,6 +51,8 @@ def _reopened(run: Path, record: SceneRecord, data: Path | None = None) -> Scene
     origin = record.origin
     if "procedural" in origin:
         return make_scene(**origin["procedural"])
+    if "procedural_object" in origin:
+        return object_scene(**origin["procedural_object"])
     if data is not None:
         origin = {**origin, "path": str(data)}
     bounds, to_input = Bounds.from_json(record.bounds), Similarity.from_json(record.to_input)

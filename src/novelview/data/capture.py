@@ -18,7 +18,7 @@ class ImageFiles:
     Attributes:
         image: the photograph; its alpha channel, if any, is a mask.
         mask: white where the scene counts.
-        depth: 16-bit PNG or .npy of depth along z.
+        depth: 16-bit PNG, TIFF, EXR or .npy of depth along z.
         depth_scale: world units per stored unit of ``depth``.
     """
 

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from novelview.errors import DataError
+from novelview.data.exr import read_exr
+from novelview.errors import DataError, NovelviewError
 
 ORIENTATION = 0x0112  # EXIF tag; 1 means "as stored", 5 to 8 exchange width and height.
 
@@ -83,20 +84,23 @@ def read_mask(path: Path, *, turn: bool = False) -> Float[Tensor, "h w 1"]:
 
 
 def read_depth(path: Path) -> Float[Tensor, "h w"]:
-    """Depth as stored (PNG of 8, 16 or 32 bits, TIFF, or .npy); what is not a positive number becomes 0.
+    """Depth as stored (PNG of 8, 16 or 32 bits, TIFF, EXR or .npy); what is not a positive finite number becomes 0.
 
     Raises:
         DataError: missing, corrupt, or not one value per pixel.
+        MissingDependencyError: an EXR file, and what reads these is not installed.
     """
     try:
         if path.suffix.lower() == ".npy":
             values = np.load(path, allow_pickle=False)
+        elif path.suffix.lower() == ".exr":
+            values = read_exr(path)
         else:
             with Image.open(path) as image:
                 _refuse_bomb(image, path)
                 values = np.asarray(image)
         depth = torch.from_numpy(values.astype(np.float32))
-    except DataError:
+    except NovelviewError:
         raise
     except Exception as error:  # Decoders raise whatever they like, from OSError to SyntaxError.
         raise unreadable("depth map", path, error) from error

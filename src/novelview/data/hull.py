@@ -14,6 +14,7 @@ from novelview.types import Views
 
 RESOLUTION = 48  # Cells along each side of the grid.
 AGREEMENT = 0.9  # Share of the views that must cover a cell: hand-made masks cut off handles and lids.
+SEEN = 0.5  # Share of the views that must see a cell. What few see may not be empty, but nobody will look at it either.
 PASSES = 3  # Each looks again, inside the box that the last one found.
 
 
@@ -30,7 +31,7 @@ def hull_points(
         side: longest side of the reduced masks in pixels.
     """
     stride = max(1, -(-len(views) // at_most))
-    masks = [_reduced(views, i, side) for i in range(0, len(views), stride)]
+    masks = [reduced_mask(views, i, side) for i in range(0, len(views), stride)]
     lower, upper = centre - half, centre + half
     points = torch.zeros(0, 3)
     for _ in range(PASSES):
@@ -48,7 +49,8 @@ def _grid(lower: Tensor, step: Tensor) -> Tensor:
     return lower + torch.cartesian_prod(index, index, index) * step
 
 
-def _reduced(views: Views, i: int, side: int) -> tuple[Cameras, Tensor]:
+def reduced_mask(views: Views, i: int, side: int) -> tuple[Cameras, Float[Tensor, "h w"]]:
+    """The mask of view ``i`` and the camera that sees it, both with a longest side of at most ``side`` pixels."""
     width, height = views.cameras.sizes[i].tolist()
     factor = min(1.0, side / max(width, height))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -64,5 +66,4 @@ def _covered(points: Tensor, masks: list[tuple[Cameras, Tensor]]) -> Tensor:
         coverage = F.grid_sample(mask[None, None], grid[None, None], align_corners=False)[0, 0, 0]
         seen += visible
         inside += visible & (coverage > 0.25)
-    # A cell that few views could see is not known to be empty, but nobody will look at it either.
-    return (seen >= 0.5 * len(masks)) & (inside >= AGREEMENT * seen)
+    return (seen >= SEEN * len(masks)) & (inside >= AGREEMENT * seen)

@@ -78,7 +78,7 @@ def read_scene_list(path: str | Path, **options: Any) -> SceneList:
 
 def is_scene_list(path: Path) -> bool:
     """Whether ``path`` is a text file, and no capture of a format that consists of text files."""
-    text = path.suffix.lower() == ".txt" and path.is_file()
+    text = path.suffix.lower() in (".txt", ".lst") and path.is_file()
     return text and not any(reader.detect(path) for reader in READERS)
 
 

@@ -192,6 +192,14 @@ def check_scenes(spec: MethodSpec, scenes: Sequence[Scene], lists: Sequence[Scen
         check_scene(spec, scene)
 
 
+# Where each of what a scene can lack would be found.
+_PLACES = {
+    "masks": "give masks, white where the object is: as alpha channel of the images, as files of the same names in a folder "
+    "'masks' beside that of the images, or as mask_path of the frames in transforms.json",
+    "depth maps": "give depth along z as depth_file_path of the frames in transforms.json, or as EXR files in DVR's layout",
+}
+
+
 def check_scene(spec: MethodSpec, scene: Scene) -> None:
     """Raise :class:`MethodError` when ``scene`` lacks what the method declares to need."""
     traits = spec.traits
@@ -208,11 +216,12 @@ def check_scene(spec: MethodSpec, scene: Scene) -> None:
     if "depth" in traits.needs and not scene.train.has_depths:
         missing.append("depth maps")
     if missing:
+        ignored = "masks" in missing and scene.origin.get("masks") == "ignore"
         raise MethodError(
             f"{spec.title} needs {' and '.join(missing)}",
             where=scene.name,
-            why="the capture has none",
-            cure=f"add {' and '.join(missing)} to the capture, or choose a method that does without",
+            why="the scene was opened with masks=ignore" if ignored else "the capture has none",
+            cure="; ".join([*(_PLACES[it] for it in missing), "or choose a method that does without"]),
         )
 
 

@@ -51,6 +51,7 @@ def image() -> Callable[..., Path]:
 
 
 Change = Callable[[dict[str, Any]], None]
+Arrays = Callable[[dict[str, np.ndarray]], None]
 
 
 def write_transforms(root: Path, poses: np.ndarray, change: Change = lambda data: None) -> Path:
@@ -144,6 +145,40 @@ def write_re10k(root: Path, poses: np.ndarray) -> Path:
     return root
 
 
+def write_idr(root: Path, poses: np.ndarray, change: Arrays = lambda arrays: None) -> Path:
+    """A folder with image/0.png …, mask/00.png … and cameras.npz; ``change`` may edit the arrays before they are written."""
+    intrinsics = np.array([[FOCAL, 0, 4.25, 0], [0, FOCAL + 1, 2.5, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    arrays = {}
+    for i, pose in enumerate(poses):
+        write_image(root / "image" / f"{i}.png")
+        write_image(root / "mask" / f"{i:02}.png", mode="L")
+        # Projections of any positive scale are the same.
+        arrays[f"world_mat_{i}"] = np.diag([3.0, 3, 3, 1]) @ intrinsics @ np.linalg.inv(pose @ OPENCV)
+        arrays[f"scale_mat_{i}"] = np.array([[2.0, 0, 0, 1], [0, 2, 0, 2], [0, 0, 2, 3], [0, 0, 0, 1]])
+    change(arrays)
+    np.savez(root / "cameras.npz", **arrays)
+    return root
+
+
+def write_dvr(root: Path, poses: np.ndarray, change: Arrays = lambda arrays: None) -> Path:
+    """The same as :func:`write_idr` with pose and intrinsics apart, and sparse points."""
+    x, y = 2 / (WIDTH - 1), 2 / (HEIGHT - 1)
+    camera = np.eye(4)
+    camera[0, [0, 2]] = FOCAL * x, (4.25 - 0.5) * x - 1
+    camera[1, [1, 2]] = (FOCAL + 1) * y, (2.5 - 0.5) * y - 1
+    arrays = {}
+    for i, pose in enumerate(poses):
+        write_image(root / "image" / f"{i}.png")
+        write_image(root / "mask" / f"{i}.png", mode="L")
+        arrays[f"camera_mat_{i}"] = camera
+        arrays[f"world_mat_{i}"] = np.linalg.inv(pose @ OPENCV)
+        arrays[f"world_mat_inv_{i}"] = pose @ OPENCV
+    change(arrays)
+    np.savez(root / "cameras.npz", **arrays)
+    np.savez(root / "pcl.npz", points=np.eye(3, dtype=np.float32), visibility_0000=np.arange(2))
+    return root
+
+
 def quaternion(rotation: np.ndarray) -> np.ndarray:
     """(w, x, y, z) of a rotation: the eigenvector of the attitude matrix, a different way than the reader's."""
     r = rotation
@@ -174,6 +209,22 @@ def re10k(tmp_path: Path, poses: np.ndarray) -> Path:
 
 
 @pytest.fixture
+def idr(tmp_path: Path, poses: np.ndarray) -> Callable[[Arrays], Path]:
+    return lambda change=lambda arrays: None: write_idr(tmp_path, poses, change)
+
+
+@pytest.fixture
+def dvr(tmp_path: Path, poses: np.ndarray) -> Callable[[Arrays], Path]:
+    return lambda change=lambda arrays: None: write_dvr(tmp_path, poses, change)
+
+
+@pytest.fixture
+def dvr_in(poses: np.ndarray) -> Callable[[Path], Path]:
+    """Writes a capture into a folder of any name."""
+    return lambda root: write_dvr(root, poses)
+
+
+@pytest.fixture
 def blender(tmp_path: Path, poses: np.ndarray) -> Path:
     return write_blender(tmp_path, poses)
 
@@ -199,6 +250,8 @@ def every_format(tmp_path_factory: pytest.TempPathFactory, poses: np.ndarray) ->
         "colmap binary": lambda root: write_colmap(root, poses, ".bin"),
         "lvsm-json": lambda root: write_lvsm(root, poses),
         "re10k": lambda root: write_re10k(root, poses),
+        "idr": lambda root: write_idr(root, poses),
+        "dvr": lambda root: write_dvr(root, poses),
     }
     captures = {}
     for name, write in writers.items():

@@ -44,6 +44,8 @@ def test_the_defining_file_stands_for_its_folder(every_format: Files, tmp_path: 
         "colmap binary": "sparse/0/images.bin",
         "lvsm-json": "scene.json",
         "re10k": "toy.txt",
+        "idr": "cameras.npz",
+        "dvr": "cameras.npz",
     }
     for name, file in defining.items():
         root = unpack(every_format[name], tmp_path / name)

@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 from novelview.data.formats import read_capture
 from novelview.errors import NovelviewError
 
-FORMATS = ["transforms", "blender", "llff", "colmap text", "colmap binary", "lvsm-json", "re10k"]
+FORMATS = [
+    "transforms",
+    "blender",
+    "llff",
+    "colmap text",
+    "colmap binary",
+    "lvsm-json",
+    "re10k",
+    "idr",
+    "dvr",
+]
 SETTINGS = settings(
     max_examples=60,
     deadline=None,

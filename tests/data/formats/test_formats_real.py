@@ -44,7 +44,12 @@ def test_every_posed_scene_is_read(shared: Path, scene: str) -> None:
 
 @pytest.mark.parametrize(
     ("scene", "other", "lens"),
-    [("fern", "llff", False), ("maryrose", "llff", True), ("snowmiku", "colmap", True)],
+    [
+        ("fern", "llff", False),
+        ("maryrose", "llff", True),
+        ("snowmiku", "colmap", True),
+        ("dtu_scan24", "idr", True),
+    ],
 )
 def test_two_formats_of_one_scene_agree(shared: Path, scene: str, other: str, lens: bool) -> None:
     first, second = (read_capture(shared / "data" / scene, format=f) for f in ("transforms", other))
@@ -52,7 +57,7 @@ def test_two_formats_of_one_scene_agree(shared: Path, scene: str, other: str, le
     torch.testing.assert_close(
         first.cameras.camera_to_world, second.cameras.camera_to_world, atol=1e-6, rtol=0
     )
-    torch.testing.assert_close(first.cameras.intrinsics, second.cameras.intrinsics, atol=1e-3, rtol=0)
+    torch.testing.assert_close(first.cameras.intrinsics, second.cameras.intrinsics, atol=2e-3, rtol=0)
     assert torch.equal(first.cameras.sizes, second.cameras.sizes)
     # LLFF has no lens: fern's first radial coefficient is lost there.
     difference = (first.cameras.distortion - second.cameras.distortion).abs().max()

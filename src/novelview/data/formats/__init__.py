@@ -10,6 +10,8 @@ import numpy as np
 from novelview.data.capture import Capture
 from novelview.data.formats.blender import BlenderReader
 from novelview.data.formats.colmap import ColmapReader
+from novelview.data.formats.dvr import DvrReader
+from novelview.data.formats.idr import IdrReader
 from novelview.data.formats.llff import LlffReader, llff_normalise, most_central_view
 from novelview.data.formats.lvsm_json import LvsmReader
 from novelview.data.formats.paths import listed, photographs
@@ -21,12 +23,14 @@ from novelview.errors import ConfigError, DataError
 __all__ = ["READERS", "llff_normalise", "most_central_view", "read_capture"]
 
 # Where several match, the first is taken: Blender's files carry their own split, transforms.json can carry masks
-# and depth, COLMAP's model has the lens that LLFF leaves out. Any JSON file may be a transforms.json of another name, so
-# LVSM's come before it.
+# and depth, as cameras.npz can, COLMAP's model has the lens that LLFF leaves out. Any JSON file may be a
+# transforms.json of another name, so LVSM's come before it.
 READERS: tuple[Reader, ...] = (
     BlenderReader(),
     LvsmReader(),
     TransformsReader(),
+    IdrReader(),
+    DvrReader(),
     ColmapReader(),
     LlffReader(),
     Re10kReader(),

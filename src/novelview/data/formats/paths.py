@@ -92,14 +92,14 @@ class Folder:
         )
 
 
-def photographs(folder: Path) -> list[Path]:
+def photographs(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
     """Image files directly inside ``folder``, sorted by name; hidden ones are left out."""
     if not folder.is_dir():
         return []
     return sorted(
         entry
         for entry in folder.iterdir()
-        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+        if entry.suffix.lower() in suffixes and not entry.name.startswith(".") and entry.is_file()
     )
 
 

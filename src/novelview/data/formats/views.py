@@ -14,6 +14,7 @@ from jaxtyping import Float, Float64
 
 from novelview.cameras.cameras import LONGEST_SIDE, Cameras
 from novelview.data.capture import Capture, ImageFiles
+from novelview.data.formats.masks import masks_beside
 from novelview.data.formats.paths import listed
 from novelview.errors import CameraError, DataError
 from novelview.geometry.lenses import Lens
@@ -58,15 +59,18 @@ def assemble(
 ) -> Capture:
     """The capture of these views.
 
-    Views are named by their image files, relative to the deepest folder that holds them all.
+    Views are named by their image files, relative to the deepest folder that holds them all. Where no view has a mask,
+    those in a folder ``masks`` beside that of the images are taken.
 
     Raises:
         DataError: there is no view; a pose is not rigid or a camera otherwise impossible; an image is listed twice.
     """
     if not views:
         raise DataError("There is no posed view", where=path, cure="check that the capture lists photographs")
-    names = _names(path, views)
+    folder = _common_folder(views)
+    names = _names(path, views, folder)
     cameras = _cameras(path, views, names)
+    files, mask_notes = masks_beside(path, folder, [view.files for view in views])
     partition, overlap = _disjoint(partition)
     near_far = [v.near_far for v in views if v.near_far is not None]
     return Capture(
@@ -74,13 +78,18 @@ def assemble(
         format=format,
         cameras=cameras,
         names=names,
-        files=tuple(v.files for v in views),
+        files=files,
         near_far=torch.tensor(near_far, dtype=torch.float32) if len(near_far) == len(views) else None,
         points=None if points is None else _finite_points(points),
         box=None if box is None else _checked_box(box, path),
         partition=partition,
         background=background,
-        notes=(*notes, *overlap, *_centre_notes(np.stack([v.camera_to_world[:, 3] for v in views]))),
+        notes=(
+            *notes,
+            *mask_notes,
+            *overlap,
+            *_centre_notes(np.stack([v.camera_to_world[:, 3] for v in views])),
+        ),
     )
 
 
@@ -112,10 +121,12 @@ def depth_range(near: float, far: float, name: str, path: Path) -> tuple[float, 
     return near, far
 
 
-def _names(path: Path, views: Sequence[PosedView]) -> tuple[str, ...]:
-    files = [view.files.image for view in views]
-    folder = posixpath.commonpath([file.parent.as_posix() for file in files])
-    names = tuple(file.relative_to(folder).as_posix() for file in files)
+def _common_folder(views: Sequence[PosedView]) -> Path:
+    return Path(posixpath.commonpath([view.files.image.parent.as_posix() for view in views]))
+
+
+def _names(path: Path, views: Sequence[PosedView], folder: Path) -> tuple[str, ...]:
+    names = tuple(view.files.image.relative_to(folder).as_posix() for view in views)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(
