@@ -1,6 +1,7 @@
 """``novelview eval RUN``: how good a run is on the views it has not seen, beside classical baselines.
 
-With ``--index``, a feed-forward method is scored on many captures by the protocol of its papers instead.
+With ``--index``, a feed-forward method is scored on many captures by the protocol of its papers instead; with ``--mesh``,
+a surface is scored against a reference (``eval_mesh.py``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
+from novelview.cli import eval_mesh
 from novelview.cli.options import MethodOptions, SceneOptions, Unprefixed, parse
 from novelview.cli.runs import folder_for, scene_to_show
 from novelview.errors import ConfigError
@@ -36,7 +38,8 @@ _PRINTED = (
 class Eval:
     """Score a run on its held-out views and write report.html, report.json, report.csv and the pictures.
 
-    With --index, score a feed-forward method on views of many captures, and write report.json and report.csv."""
+    With --index, score a feed-forward method on views of many captures, and write report.json and report.csv.
+    With --mesh FILE --reference FILE and no run, score a surface; `novelview eval --mesh --help` shows the options."""
 
     method: Unprefixed[MethodOptions]
     scene: Unprefixed[SceneOptions]
@@ -66,6 +69,8 @@ class Eval:
 
 def run(arguments: Sequence[str]) -> int:
     """Parse and run the verb."""
+    if any(word.partition("=")[0] == "--mesh" for word in arguments):
+        return eval_mesh.run(arguments)
     options = parse(Eval, arguments, "eval")
     _check(options)
     method, info, run = options.method.load(options.device)
