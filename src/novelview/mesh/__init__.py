@@ -1,0 +1,1 @@
+"""Triangle meshes of implicit surfaces: made, bettered, textured and looked at."""
