@@ -19,6 +19,8 @@ ALLOWED = {
     "types": {"geometry", "cameras"},
     "layered": {"geometry", "cameras", "types", "rendering"},
     "light_field": {"geometry", "cameras", "types"},
+    "surface": {"geometry", "rendering"},
+    "mesh": {"geometry", "rendering", "surface"},
     "volumes": {"geometry", "cameras", "types", "rendering"},
     "data": {"geometry", "cameras", "types", "rendering"},
     "methods": {
@@ -27,6 +29,7 @@ ALLOWED = {
         "types",
         "layered",
         "light_field",
+        "surface",
         "data",
         "rendering",
         "nn",
@@ -34,7 +37,7 @@ ALLOWED = {
     },
     "distillation": {"geometry", "cameras", "types", "data", "methods"},
     "training": {"geometry", "cameras", "types", "data", "methods", "distillation"},
-    "export": {"geometry", "cameras", "types", "layered", "light_field"},
+    "export": {"geometry", "cameras", "types", "layered", "light_field", "mesh"},
     "evaluation": {"geometry", "cameras", "types", "data", "rendering", "nn", "methods", "export"},
 }
 

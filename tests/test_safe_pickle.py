@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -21,6 +22,24 @@ def test_plain_content_is_read(tmp_path: Path) -> None:
     assert read["step"] == 3
     assert read["psnr"] == 31.5
     assert torch.equal(read["state"]["weight"], torch.eye(2))
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    """The best loss so far is usually one; arrays, which can hold objects, stay refused."""
+    numbers = {
+        "double": np.float64(1.5),
+        "single": np.float32(2.25),
+        "long": np.int64(-3),
+        "bool": np.bool_(True),
+    }
+    torch.save(numbers, tmp_path / "file.pt")
+    read = load_tensors(tmp_path / "file.pt")
+    assert read == numbers
+    assert [type(value) for value in read.values()] == [float, float, int, bool]
+    for refused in (np.ones(3), np.str_("text"), np.complex64(1j)):
+        torch.save(refused, tmp_path / "file.pt")
+        with pytest.raises(CheckpointError):
+            load_tensors(tmp_path / "file.pt")
 
 
 def test_a_whole_module_is_refused_with_its_class_named(tmp_path: Path) -> None:

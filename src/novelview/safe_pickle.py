@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import torch
 
 from novelview.errors import CheckpointError
@@ -36,8 +37,42 @@ class StandIn:
         self.state = state
 
 
+@final
+class _Dtype:
+    """Takes the place of numpy's dtype in a file."""
+
+    __slots__ = ("name",)
+    name: Any
+
+    def __new__(cls, name: Any, *_: Any) -> _Dtype:
+        made = super().__new__(cls)
+        made.name = name
+        return made
+
+    def __setstate__(self, state: Any) -> None:
+        if type(state) is not tuple or ">" in state:
+            raise pickle.UnpicklingError("Unsupported order of bytes")
+
+
+def _number(dtype: Any, data: Any) -> float | int | bool:
+    """Takes the place of the function that makes numpy's scalars in a file: Python's own number."""
+    if not isinstance(dtype, _Dtype) or dtype.name not in _NUMBERS or not isinstance(data, bytes):
+        raise pickle.UnpicklingError("Unsupported number")
+    value: float | int | bool = np.frombuffer(data, f"<{dtype.name}", count=1)[0].item()
+    return value
+
+
+# Names of number types in files, and where numpy's pickles look for what makes them.
+_NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+_NUMPY: list[tuple[Any, str]] = [
+    (_Dtype, "numpy.dtype"),
+    (_number, "numpy.core.multiarray.scalar"),
+    (_number, "numpy._core.multiarray.scalar"),
+]
+
+
 def load_tensors(path: Path, stand_ins: Sequence[str] = ()) -> Any:
-    """What a PyTorch file holds, as long as that is tensors, numbers, text and containers of them.
+    """What a PyTorch file holds, as long as that is tensors, numbers (numpy's too), text and containers of them.
 
     Args:
         path: the file.
@@ -50,7 +85,7 @@ def load_tensors(path: Path, stand_ins: Sequence[str] = ()) -> Any:
     if not path.is_file():
         raise CheckpointError("There is no such checkpoint", where=path, cure="check the path")
     try:
-        with torch.serialization.safe_globals([(StandIn, name) for name in stand_ins]):
+        with torch.serialization.safe_globals([*_NUMPY, *((StandIn, name) for name in stand_ins)]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(

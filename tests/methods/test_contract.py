@@ -202,8 +202,10 @@ def test_gradients_reach_every_parameter_and_are_finite(spec: MethodSpec) -> Non
     groups = method.parameter_groups()
     for group in groups:
         gradients = [p.grad for p in group["params"]]
-        assert all(g is not None and bool(g.isfinite().all()) for g in gradients)
-        assert any(bool((g != 0).any()) for g in gradients)
+        reached = [g for g in gradients if g is not None]
+        assert len(reached) == len(gradients) or method.idle_parameters
+        assert all(bool(g.isfinite().all()) for g in reached)
+        assert any(bool((g != 0).any()) for g in reached)
     grouped = {id(p) for group in groups for p in group["params"]}
     assert grouped == {id(p) for p in method.parameters() if p.requires_grad}
 

@@ -21,7 +21,7 @@ VERBS = {
     "convert": "Make a run of a checkpoint of a method's authors.",
     "render": "Render a video, frames or one picture from a run.",
     "export": "Export what a run makes of a scene as files that need no method any more.",
-    "eval": "Score a run on its held-out views, against classical baselines.",
+    "eval": "Score a run on its held-out views, against classical baselines; or a mesh against a true one.",
     "methods": "List the methods, what they need and their presets.",
     "doctor": "Print versions and device, and say what is missing for which feature.",
 }

@@ -25,8 +25,9 @@ def discover() -> dict[str, MethodSpec]:
     found: dict[str, MethodSpec] = {}
     for module in pkgutil.iter_modules(novelview.methods.__path__):
         if module.ispkg:
-            spec = importlib.import_module(f"novelview.methods.{module.name}").METHOD
-            _add(found, spec, f"novelview.methods.{module.name}")
+            loaded = importlib.import_module(f"novelview.methods.{module.name}")
+            for spec in getattr(loaded, "METHODS", None) or (loaded.METHOD,):
+                _add(found, spec, loaded.__name__)
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         try:
             spec = entry.load()

@@ -1,7 +1,7 @@
 """The contract of a method: what it is told, what it must answer, and what it declares about itself.
 
 Adding a method is adding a folder ``methods/<name>/`` (or installing a package with an entry point in the group
-``novelview.methods``) whose ``__init__`` holds one :class:`MethodSpec` named ``METHOD``.
+``novelview.methods``) whose ``__init__`` holds one :class:`MethodSpec` named ``METHOD``, or several in ``METHODS``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from novelview.light_field import LightField
 from novelview.methods.distillation import Distillation
 from novelview.methods.recipe import Recipe
 from novelview.random import Draws
+from novelview.surface import ImplicitSurface
 from novelview.types import Batch, Bounds, Frames, Views
 
 
@@ -93,6 +94,10 @@ class Method(nn.Module, ABC):
 
     def light_field(self, state: Any) -> LightField:
         """The scene as a network that answers rays, in scene coordinates; where traits promise "onnx" and "web"."""
+        raise NotImplementedError
+
+    def surface(self, state: Any) -> ImplicitSurface:
+        """The surface of what is in the scene, in scene coordinates; where traits promise "mesh"."""
         raise NotImplementedError
 
     def explain(self, state: Any, camera: Cameras) -> dict[str, Any]:

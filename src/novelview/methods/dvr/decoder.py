@@ -1,0 +1,65 @@
+"""The published network: occupancy and colour of a point in one (Niemeyer et al., CVPR 2020; spec 1)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Block(nn.Module):
+    """A residual block of two layers, activated before each."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc_0, self.fc_1 = nn.Linear(width, width), nn.Linear(width, width)
+        nn.init.zeros_(self.fc_1.weight)
+
+    def forward(self, x: Float[Tensor, "*b w"]) -> Float[Tensor, "*b w"]:
+        return x + self.fc_1(F.relu(self.fc_0(F.relu(x))))
+
+
+class Decoder(nn.Module):
+    """Points, and perhaps a code that says which shape, to an occupancy logit and colours before the sigmoid.
+
+    Args:
+        width: of the hidden layers.
+        blocks: how many residual ones.
+        code: numbers in the code; 0: the network knows one shape.
+        channels: of the result: 4, or 1 for the occupancy alone.
+    """
+
+    def __init__(self, width: int = 512, blocks: int = 5, code: int = 0, channels: int = 4) -> None:
+        super().__init__()
+        # In the order of the authors' parameters, which their optimiser's state follows.
+        self.fc_p, self.fc_out = nn.Linear(3, width), nn.Linear(width, channels)
+        if code:
+            self.fc_c = nn.ModuleList(nn.Linear(code, width) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.code = code
+
+    def forward(
+        self, points: Float[Tensor, "p 3"], code: Float[Tensor, " c"] | None = None
+    ) -> Float[Tensor, "p out"]:
+        """Channel 0: logit, positive inside; the others: colour.
+
+        Args:
+            points: in the unit cube around the origin.
+            code: of the shape; only where the network takes one.
+        """
+        x = self.fc_p(points)
+        for i, block in enumerate(self.blocks):
+            if self.code:
+                assert code is not None
+                x = x + self.fc_c[i](code)
+            x = block(x)
+        return self.fc_out(F.relu(x))
+
+    @property
+    def flops_per_point(self) -> int:
+        """Floating-point operations of the layers that every point passes, those that take the code left out."""
+        return sum(
+            2 * value.numel()
+            for name, value in self.named_parameters()
+            if name.endswith("weight") and not name.startswith("fc_c.")
+        )

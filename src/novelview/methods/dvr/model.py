@@ -1,0 +1,80 @@
+"""DVR as a method: the surface of one object, learnt from masked photographs."""
+
+from __future__ import annotations
+
+import torch
+
+from novelview.cameras.cameras import Cameras
+from novelview.errors import MethodError
+from novelview.methods.dvr.config import DVRConfig
+from novelview.methods.dvr.decoder import Decoder
+from novelview.methods.dvr.grids import Grids
+from novelview.methods.dvr.learning import HALF, Chance, Seen, learn
+from novelview.methods.dvr.pictures import Cube, render_shape, surface_of
+from novelview.methods.dvr.shape import Decoded, Shape
+from novelview.methods.method import Loss, Method
+from novelview.random import Draws
+from novelview.surface import ImplicitSurface
+from novelview.types import Batch, Bounds, Frames, RayBatch, Views
+
+
+class DVR(Method):
+    """Implicit surface of one object (Niemeyer et al., CVPR 2020)."""
+
+    # Grids that are not open yet.
+    idle_parameters = True
+
+    def __init__(self, config: DVRConfig, bounds: Bounds) -> None:
+        super().__init__()
+        self.config, self.bounds, self.cube = config, bounds, Cube.around(bounds)
+        self.shape = _shape(config)
+        self._progress = 1.0
+
+    def condition(self, views: Views, bounds: Bounds) -> None:
+        """Nothing: the object is in the parameters."""
+
+    def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
+        assert isinstance(batch, RayBatch)
+        if batch.mask is None:
+            raise MethodError(
+                "DVR learns from masks", why="the views have none", cure="add masks to the capture"
+            )
+        chance = Chance.drawn(draws.rand(len(batch), Chance.NUMBERS).to(batch.rgb.device))
+        seen = Seen(self.cube.rays(batch.rays), batch.rgb, batch.mask, batch.depth)
+        search, losses = self.config.search, self.config.losses
+        parts = learn(
+            self.shape,
+            seen,
+            chance,
+            search,
+            losses,
+            samples=search.samples_at(step),
+            sharpness=losses.sharpness_at(self._progress),
+        )
+        # The authors sum; means make slices of a batch add up, and Adam does not tell them apart.
+        means = {name: value / len(batch) for name, value in parts.items()}
+        total = torch.stack(list(means.values())).sum()
+        return Loss(total, {name: value.detach() for name, value in means.items()})
+
+    def advance(self, step: int, steps: int) -> bool:
+        self._progress = step / steps
+        if isinstance(self.shape, Grids):
+            self.shape.advance(self._progress)
+        return False
+
+    def render(self, state: None, cameras: Cameras) -> Frames:
+        return render_shape(self.shape, self.cube, cameras, self.config.search, self._device)
+
+    def surface(self, state: None) -> ImplicitSurface:
+        return surface_of(self.shape, self.cube, self.config.search, self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.shape.parameters()).device
+
+
+def _shape(config: DVRConfig) -> Shape:
+    if config.form == "grids":
+        return Grids(config.grids, HALF + config.search.padding / 2)
+    decoder = config.decoder
+    return Decoded(Decoder(decoder.width, decoder.blocks, channels=4 if decoder.coloured else 1))

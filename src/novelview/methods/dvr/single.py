@@ -1,0 +1,142 @@
+"""DVR for objects that one photograph shows: an encoder tells the decoder which shape it is (section 4.1; spec 2, 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from novelview.cameras.cameras import Cameras
+from novelview.errors import ConfigError, DataError
+from novelview.methods.dvr.config import DecoderConfig, LossConfig, SearchConfig, require_colours
+from novelview.methods.dvr.decoder import Decoder
+from novelview.methods.dvr.encoder import SIDE, Encoder, prepared
+from novelview.methods.dvr.learning import Chance, Seen, learn
+from novelview.methods.dvr.pictures import Cube, render_shape, surface_of
+from novelview.methods.dvr.shape import Decoded
+from novelview.methods.method import Loss, Method
+from novelview.random import Draws
+from novelview.surface import ImplicitSurface
+from novelview.types import Batch, Bounds, Frames, RayBatch, Sample, Views
+
+
+@dataclass(frozen=True)
+class SingleConfig:
+    """What makes one model of many shapes differ from another; the defaults are those of the paper's RGB model."""
+
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    """The network that knows the shapes."""
+    code: int = 256
+    """Numbers by which it is told which one it is."""
+    batch_norm: bool = False
+    """Normalise over the batch in the encoder, as published; otherwise within each photograph."""
+    side: int = SIDE
+    """Shorter side of the photograph that the encoder sees, pixels."""
+    pixels: int = 1024
+    """Pixels of each view that are learnt from in a step."""
+    shapes: int = 300
+    """Procedural shapes that are learnt from where no captures are named."""
+    train_size: int = 64
+    """Width and height of their pictures, pixels."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """How the surface is searched for along rays."""
+    losses: LossConfig = field(default_factory=lambda: LossConfig(change=0.0, normal=0.05))
+    """Weights of the losses."""
+
+    def __post_init__(self) -> None:
+        for name in ("code", "side", "pixels", "shapes", "train_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"Bad {name} {getattr(self, name)}", cure="give at least 1")
+        if self.losses.change:
+            raise ConfigError(
+                f"Bad losses.change {self.losses.change}",
+                why="pixels of many objects are learnt from one by one",
+                cure="set it to 0",
+            )
+        require_colours(self.decoder, self.losses)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the method keeps of a photograph: the code of its shape, and the cube that the shape lies in."""
+
+    code: Float[Tensor, " c"]
+    cube: Cube
+
+
+class SingleView(Method):
+    """Shapes of a family, each out of one photograph (Niemeyer et al., CVPR 2020)."""
+
+    def __init__(self, config: SingleConfig) -> None:
+        super().__init__()
+        self.config = config
+        size = config.decoder
+        self.encoder = Encoder(config.code, config.batch_norm)
+        self.decoder = Decoder(size.width, size.blocks, config.code, 4 if size.coloured else 1)
+
+    def shape(self, state: Known) -> Decoded:
+        """The shape that a photograph showed."""
+        return Decoded(self.decoder, state.code)
+
+    @torch.no_grad()
+    def condition(self, views: Views, bounds: Bounds) -> Known:
+        """Looks at the first view alone."""
+        image = prepared(views.image(0), self.config.side).to(self._device)
+        return Known(self.encoder(image[None])[0], Cube.around(bounds))
+
+    def render(self, state: Known, cameras: Cameras) -> Frames:
+        return render_shape(self.shape(state), state.cube, cameras, self.config.search, self._device)
+
+    def surface(self, state: Known) -> ImplicitSurface:
+        return surface_of(self.shape(state), state.cube, self.config.search, self._device)
+
+    def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
+        assert not isinstance(batch, RayBatch)
+        config, device = self.config, self._device
+        if config.batch_norm and draws.count > 1:
+            raise ConfigError(
+                "A batch that is normalised as a whole cannot be cut into slices",
+                cure="train with one process and accumulate 1, or set batch_norm to False",
+            )
+        images = torch.stack([prepared(sample.sources.image(0), config.side) for sample in batch])
+        codes = self.encoder(images.to(device))
+        numbers = draws.rand(len(batch), config.pixels, 2 + Chance.NUMBERS)
+        sums: dict[str, Tensor] = {}
+        for sample, code, drawn in zip(batch, codes, numbers, strict=True):
+            found = learn(
+                Decoded(self.decoder, code),
+                _seen(sample, drawn[:, :2], device),
+                Chance.drawn(drawn[:, 2:].to(device)),
+                config.search,
+                config.losses,
+                samples=config.search.samples_at(step),
+                sharpness=config.losses.sharpness_at(1.0),
+            )
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + value / (len(batch) * config.pixels)
+        total = torch.stack(list(sums.values())).sum()
+        return Loss(total, {name: value.detach() for name, value in sums.items()})
+
+    @property
+    def _device(self) -> torch.device:
+        return self.decoder.fc_p.weight.device
+
+
+def _seen(sample: Sample, places: Float[Tensor, "p 2"], device: torch.device) -> Seen:
+    """Pixels of the view to predict, at places in the unit square."""
+    target = sample.targets
+    if not target.has_masks:
+        raise DataError("DVR learns from masks", where=target.names[0], cure="add masks to the data")
+    width, height = target.cameras[0].common_size
+    x, y = ((places[:, i] * side).long().clamp(max=side - 1) for i, side in enumerate((width, height)))
+    pixel = y * width + x
+    rays = target.cameras[0].rays().reshape(-1)[pixel]
+    depth = target.depth(0).reshape(-1)[pixel].to(device) if target.has_depths else None
+    return Seen(
+        Cube.around(sample.bounds).rays(rays.to(device)),
+        target.image(0).reshape(-1, 3)[pixel].to(device),
+        target.mask(0).reshape(-1)[pixel].to(device),
+        depth,
+    )
