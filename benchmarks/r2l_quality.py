@@ -26,11 +26,11 @@ from novelview.data.open import open_scene  # noqa: E402
 from novelview.data.procedural import demo_scene  # noqa: E402
 from novelview.data.scene import Scene  # noqa: E402
 from novelview.errors import ConfigError  # noqa: E402
-from novelview.files import atomic_write_text  # noqa: E402
 from novelview.methods.method import Preset  # noqa: E402
 from novelview.methods.r2l import METHOD  # noqa: E402
 from novelview.training import distil  # noqa: E402
 from novelview.training.journal import Stage, told  # noqa: E402
+from rows import keep  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "r2l_quality.md"
 # Image sizes at which two cores learn a capture in minutes.
@@ -77,7 +77,10 @@ def main(options: Options) -> None:
             row = begin + measured(scene, preset, (options.out or Path(folder)) / file_name(begin))
         print(row, flush=True)
         if options.write:
-            keep(begin, row)
+            head = HEAD.format(
+                torch=torch.__version__, processor=processor(), threads=torch.get_num_threads()
+            )
+            keep(RESULT, head, begin, row)
 
 
 def open_by_name(name: str, data: Path | None) -> Scene:
@@ -118,15 +121,6 @@ def measured(scene: Scene, preset: Preset, out: Path) -> str:
 def cell(stage: Stage) -> str:
     """Score and time of a stage."""
     return f"{stage.seconds:.0f} s" if stage.psnr is None else f"{stage.psnr:.2f}, {stage.seconds:.0f} s"
-
-
-def keep(begin: str, row: str) -> None:
-    """Write the table anew with the row of that beginning exchanged."""
-    lines = RESULT.read_text(encoding="utf-8").splitlines() if RESULT.exists() else []
-    rows = [line for line in lines if re.match(r"\| (?!scene)\S+ \| ", line)]
-    rows = sorted([each for each in rows if not each.startswith(begin)] + [row])
-    head = HEAD.format(torch=torch.__version__, processor=processor(), threads=torch.get_num_threads())
-    atomic_write_text(RESULT, head + "\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

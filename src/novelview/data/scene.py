@@ -30,3 +30,8 @@ class Scene:
     to_input: Similarity = field(default_factory=Similarity.identity)
     origin: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def procedural(self) -> bool:
+        """Whether it was made by a program, and is no capture."""
+        return any(fact.startswith("procedural") for fact in self.origin)

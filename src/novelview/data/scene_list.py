@@ -140,7 +140,7 @@ def mixed_samples(
         seed: of the draws.
     """
     opened = scenes.opened if isinstance(scenes, ManyScenes) else scenes
-    sources: list[Source] = [items(scene) for scene in opened if "procedural" not in scene.origin]
+    sources: list[Source] = [items(scene) for scene in opened if not scene.procedural]
     turns = [1.0] * len(sources)
     listed = range(len(opened), len(scenes))
     if listed:

@@ -8,9 +8,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
+def face_crosses(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "f 3"]:
+    """Normals of the faces, twice as long as their areas."""
+    a, b, c = vertices[faces].unbind(dim=1)
+    return torch.linalg.cross(b - a, c - a)
+
+
 def face_areas(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, " f"]:
     """Area of every triangle, in squared units of the vertices."""
-    return _cross(vertices, faces).norm(dim=-1) / 2
+    return face_crosses(vertices, faces).norm(dim=-1) / 2
 
 
 def sample_surface(
@@ -28,7 +34,7 @@ def sample_surface(
         Points and unit normals, in float64.
     """
     vertices = vertices.double()
-    normals = _cross(vertices, faces)
+    normals = face_crosses(vertices, faces)
     # A search in the running sum, because torch.multinomial stops at 2^24 faces.
     ends = normals.norm(dim=-1).cumsum(dim=0)
     if not len(faces) or not float(ends[-1]) > 0:
@@ -40,9 +46,3 @@ def sample_surface(
     root, share = draws[1].sqrt()[:, None], draws[2][:, None]
     points = (1 - root) * a + root * (1 - share) * b + root * share * c
     return points, F.normalize(normals[chosen], dim=-1, eps=1e-300)
-
-
-def _cross(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Normals of the faces, twice as long as their areas."""
-    a, b, c = vertices[faces].unbind(dim=1)
-    return torch.linalg.cross(b - a, c - a)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from novelview.errors import import_extra
 from novelview.geometry.rigid import Similarity
+from novelview.geometry.triangles import face_areas, face_crosses
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,19 @@ class Mesh:
     @property
     def face_areas(self) -> Float[Tensor, " f"]:
         """In square units."""
-        return torch.linalg.vector_norm(_crosses(self.corners), dim=-1) / 2
+        return face_areas(self.vertices, self.faces)
 
     @property
     def face_normals(self) -> Float[Tensor, "f 3"]:
         """Unit vectors outwards; 0 for faces without an area."""
-        return F.normalize(_crosses(self.corners), dim=-1, eps=torch.finfo(self.vertices.dtype).tiny)
+        return F.normalize(
+            face_crosses(self.vertices, self.faces), dim=-1, eps=torch.finfo(self.vertices.dtype).tiny
+        )
 
     @property
     def vertex_normals(self) -> Float[Tensor, "v 3"]:
         """Unit vectors outwards: means over the faces around a vertex, by area; 0 for vertices without a face."""
-        crosses = _crosses(self.corners)[:, None].expand(-1, 3, -1).reshape(-1, 3)
+        crosses = face_crosses(self.vertices, self.faces)[:, None].expand(-1, 3, -1).reshape(-1, 3)
         sums = torch.zeros_like(self.vertices).index_add_(0, self.faces.reshape(-1), crosses)
         return F.normalize(sums, dim=-1, eps=torch.finfo(self.vertices.dtype).tiny)
 
@@ -122,8 +125,3 @@ class Mesh:
             faces=torch.tensor(np.asarray(other.faces), dtype=torch.int64),
             colours=None if rgba is None else torch.tensor(rgba, dtype=torch.float32) / 255,
         )
-
-
-def _crosses(corners: Float[Tensor, "f 3 3"]) -> Float[Tensor, "f 3"]:
-    """Outward vectors as long as twice each face's area."""
-    return torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

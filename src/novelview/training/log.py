@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import TextColumn
 from torch import Tensor
 
-from novelview.errors import ConfigError, MissingDependencyError
+from novelview.errors import ConfigError, import_extra
 from novelview.files import atomic_write_text, output_errors
 from novelview.progress import progress_bar
 
@@ -162,11 +162,6 @@ def _finite(values: Any) -> Any:
 def _open_tensorboard(folder: Path | None, start: int) -> Any:
     if folder is None:
         raise ConfigError("TensorBoard needs a run folder", cure="name a folder to write the run into")
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingDependencyError(
-            "TensorBoard is not installed", why=str(error), cure="pip install 'novelview[train]'"
-        ) from error
+    tensorboard = import_extra("torch.utils.tensorboard", "train")
     with output_errors(folder / TENSORBOARD_FOLDER):
-        return SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=start + 1)
+        return tensorboard.SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=start + 1)

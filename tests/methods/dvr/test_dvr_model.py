@@ -300,3 +300,11 @@ def test_samples_without_masks_are_refused() -> None:
     with pytest.raises(DataError, match="masks") as caught:
         SingleView(SMALL).loss((replace(sample, targets=bare),), 0, Draws(generator_for(0)))
     assert caught.value.cure
+
+
+def test_without_captures_shapes_are_learnt_from_and_not_the_one_that_is_watched() -> None:
+    spec = find("dvr-single")
+    config, scene = spec.preset("tiny").config, spec.watched()
+    samples = spec.sampler([scene], config, replace(spec.preset("tiny").recipe, batch=4), 0).batch(0)
+    assert {int(sample.targets.cameras.sizes[0, 0]) for sample in samples} == {config.train_size}
+    assert not any(sample.bounds == scene.bounds for sample in samples)
