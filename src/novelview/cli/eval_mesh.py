@@ -27,7 +27,8 @@ class EvalMesh:
     none is scaled by 10, as Chamfer-L1 often is in papers."""
 
     mesh: Path
-    """Surface to score: a mesh (.ply, .obj, .off, .stl, .glb), or points (.ply without faces, .xyz, .npz)."""
+    """Surface to score: a mesh (.ply, .obj, .off, .stl, .glb), or points (.ply without faces, .xyz, .npz). A .glb has y
+    up, also one that `novelview export` wrote: compare it with another .glb, or export a .ply."""
     reference: Path
     """The true surface: a mesh, or points, of which .npz may hold normals (arrays points and normals)."""
     out: Path | None = None
