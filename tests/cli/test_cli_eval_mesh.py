@@ -177,5 +177,6 @@ def test_help_names_units_and_defaults(capsys: pytest.CaptureFixture[str]) -> No
         main(["eval", "--mesh", "--help"])
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
-    for word in ("--reference", "--thresholds", "--unit", "100000", "unit of the files"):
+    words = ("--reference", "--thresholds", "--unit", "100000", "unit of the files", "--iou", "--data")
+    for word in (*words, "--mask-radius", "12.0", "in pixels", "--dtu", "--scan", "0.2 mm", "--outliers"):
         assert word in shown

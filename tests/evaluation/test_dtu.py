@@ -14,11 +14,10 @@ from novelview.evaluation.dtu import (
     ObservedRegion,
     inside_masks,
     mesh_points,
-    read_plane,
-    read_region,
     score_scan,
     thin_out,
 )
+from novelview.evaluation.dtu_files import find_scan, read_plane, read_region
 from novelview.geometry.rigid import look_at
 from novelview.types import Views
 
@@ -99,6 +98,30 @@ def test_points_of_a_mesh_fill_it(generator: torch.Generator) -> None:
     stays = thin_out(points.numpy(), 0.2, generator)
     # Discs dropped at random would fill 0.547 of the plane in the end (Rényi's parking problem in the plane).
     assert 0.3 < len(stays) * np.pi * 0.1**2 / 12 < 0.55
+
+
+def test_a_mesh_in_other_units_is_told(generator: torch.Generator) -> None:
+    vertices = 1e6 * torch.eye(3)
+    with pytest.raises(DataError, match="too large to be scored") as error:
+        mesh_points(vertices, torch.tensor([[0, 1, 2]]), generator)
+    assert "millimetres" in str(error.value)
+
+
+def test_scans_are_found_in_either_layout(tmp_path: Path) -> None:
+    names = ("Points/stl/stl007_total.ply", "ObsMask/ObsMask7_10.mat", "ObsMask/Plane7.mat")
+    for name in names:
+        with pytest.raises(DataError, match="is missing") as error:
+            find_scan(tmp_path, 7)
+        assert Path(name).name in str(error.value)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_scan(tmp_path, 7)
+    assert [found.points, found.region, found.plane] == [tmp_path / name for name in names]
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for name in names:
+        (tmp_path / name).rename(flat / Path(name).name)
+    assert find_scan(flat, 7).plane == flat / "Plane7.mat"
 
 
 def test_files_of_the_data_set(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from analytic import VOLUMES, boxes, meshed, sphere, torus
 from torch import Tensor
 
 from novelview.mesh.extract import Lattice, extract_mesh
-from novelview.mesh.refine import refined, refined_as_published
+from novelview.mesh.refine import refined
 
 pytest.importorskip("skimage", reason="the extra mesh is not installed")
 
@@ -64,20 +64,6 @@ def test_faces_in_the_sides_of_the_box_stay() -> None:
     assert float(sphere(better.vertices[~closing]).abs().max()) < 1e-5
 
 
-def test_the_published_steps_draw_faces_to_the_surface() -> None:
-    def logit(points: Tensor) -> Tensor:
-        return 5 * sphere(points)
-
-    mesh, _ = meshed(logit, 24)
-    better = refined_as_published(logit, mesh, generator=torch.Generator().manual_seed(0))
-    again = refined_as_published(logit, mesh, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(better.vertices, again.vertices)
-    assert not better.vertices.requires_grad
-    middle = [each.corners.mean(dim=1) for each in (mesh, better)]
-    assert float(sphere(middle[1]).abs().mean()) < float(sphere(middle[0]).abs().mean())
-    assert float((better.vertices - mesh.vertices).abs().max()) < 30 * 1e-4
-
-
 def test_nothing_of_the_field_gets_a_gradient() -> None:
     radius = torch.tensor(0.6, requires_grad=True)
     mesh, lattice = meshed(sphere, 16)
@@ -86,7 +72,6 @@ def test_nothing_of_the_field_gets_a_gradient() -> None:
         return radius - points.norm(dim=-1)
 
     refined(field, mesh, lattice)
-    refined_as_published(field, mesh, generator=torch.Generator().manual_seed(0), steps=2)
     assert radius.grad is None
 
 

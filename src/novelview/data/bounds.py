@@ -47,6 +47,7 @@ def find_extent(
     points: Float[Tensor, "p 3"] | None,
     near_far: tuple[float, float] | None,
     object: bool,
+    box: Float[Tensor, "2 3"] | None = None,
     measure: bool = True,
 ) -> Extent:
     """The best that can be known of a scene's extent, from the strongest evidence at hand.
@@ -56,12 +57,12 @@ def find_extent(
         points: sparse points of the format.
         near_far: depth range stated by the format or the user.
         object: whether masks cut out the only thing that counts.
+        box: region of interest stated by the format; the object is looked for in it.
         measure: whether photographs may be matched, where nothing else tells.
     """
     cameras = views.cameras
     if object:
-        centre = focus_point(cameras)
-        inside = hull_points(views, centre, _reach(cameras, centre))
+        inside = _object_points(views, box)
         if len(inside):
             near, far = near_far or depth_range(cameras, inside, outliers=0.0, margin=0.05)
             return Extent("masks", near, far, inside)
@@ -147,12 +148,14 @@ def scene_bounds(
         frame: from the input's frame to the scene's.
         box: region of interest stated by the format, in the frame of the input.
         background: colour behind everything, if there is one.
-        object: whether nothing outside the masks counts.
+        object: whether nothing outside the masks counts. Then a stated box shrinks to what the masks show of it.
     """
     near, far = extent.near * frame.scale, extent.far * frame.scale
     if box is not None:
         corners = torch.cartesian_prod(*box.T.contiguous())
         lower, upper = _corners(frame.points(corners), 0.0)
+        if object and extent.evidence == "masks":
+            lower, upper = _common((lower, upper), _corners(frame.points(extent.points), 0.0))
     else:
         points = frame.points(extent.points)
         if not object and looks_inward(cameras):
@@ -180,6 +183,27 @@ def _corners(points: Tensor, outliers: float) -> tuple[Tensor, Tensor]:
     upper = order[int((1 - outliers) * (len(order) - 1))]
     margin = 0.05 * (upper - lower).max()
     return lower - margin, upper + margin
+
+
+def _common(stated: tuple[Tensor, Tensor], found: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """What two boxes share; the stated one where they share nothing."""
+    lower, upper = torch.maximum(stated[0], found[0]), torch.minimum(stated[1], found[1])
+    return (lower, upper) if bool((lower < upper).all()) else stated
+
+
+def _object_points(views: Views, box: Tensor | None) -> Tensor:
+    """Points of the visual hull inside a stated box; where there are none, or no box, around the cameras' focus."""
+    centre = focus_point(views.cameras)
+    reach = _reach(views.cameras, centre)
+    if box is not None:
+        # The reach is a guess that a statement may exceed; but in a cube far too large, cells are too coarse for an object.
+        lower, upper = torch.maximum(box[0], centre - 2 * reach), torch.minimum(box[1], centre + 2 * reach)
+        if bool((lower < upper).all()):
+            points = hull_points(views, (lower + upper) / 2, float((upper - lower).max()) / 2)
+            points = points[((points >= box[0]) & (points <= box[1])).all(dim=-1)]
+            if len(points):
+                return points
+    return hull_points(views, centre, reach)
 
 
 def _reach(cameras: Cameras, centre: Tensor) -> float:

@@ -15,6 +15,7 @@ from novelview.data.exr import read_exr
 from novelview.errors import DataError, NovelviewError
 
 ORIENTATION = 0x0112  # EXIF tag; 1 means "as stored", 5 to 8 exchange width and height.
+_TWO_STEPS = 1.5 / 255  # Between the values 1 and 2 of 8 bits.
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,41 @@ def read_image(path: Path, *, turn: bool = False) -> Float[Tensor, "h w c"]:
 
 
 def read_mask(path: Path, *, turn: bool = False) -> Float[Tensor, "h w 1"]:
-    """Coverage in [0, 1]: the alpha channel where it is used, otherwise the brightness."""
+    """Coverage in [0, 1]: the alpha channel where it is used, otherwise the brightness.
+
+    Files of labels instead of brightness count as 1 wherever they are not black: those whose largest value is 1 (of 255, or
+    of 65535), and indexed ones with colours.
+
+    Raises:
+        DataError: missing, truncated, corrupt or absurdly large.
+    """
+    mask, labels = _mask_and_kind(path, turn)
+    return (mask > 0).float() if labels else mask
+
+
+def holds_labels(path: Path) -> bool:
+    """Whether :func:`read_mask` takes the numbers of a mask file for labels instead of brightness.
+
+    Raises:
+        DataError: missing, truncated, corrupt or absurdly large.
+    """
+    return _mask_and_kind(path, turn=False)[1]
+
+
+def _mask_and_kind(path: Path, turn: bool) -> tuple[Float[Tensor, "h w 1"], bool]:
+    """Alpha or brightness as stored, and whether the latter is labels."""
     pixels = read_image(path, turn=turn)
     if pixels.shape[-1] == 4 and bool((pixels[..., 3] < 1).any()):
-        return pixels[..., 3:]
-    return pixels[..., :3].mean(dim=-1, keepdim=True)
+        return pixels[..., 3:], False
+    colours = pixels[..., :3]
+    brightness = colours.mean(dim=-1, keepdim=True)
+    dark = 0 < float(colours.max()) < _TWO_STEPS
+    return brightness, dark or (_is_indexed(path) and bool((colours != colours[..., :1]).any()))
+
+
+def _is_indexed(path: Path) -> bool:
+    with Image.open(path) as image:
+        return image.mode in ("P", "PA")
 
 
 def read_depth(path: Path) -> Float[Tensor, "h w"]:

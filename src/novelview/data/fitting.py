@@ -10,7 +10,7 @@ import torch
 
 from novelview.cameras.cameras import Cameras
 from novelview.data.capture import Capture, ImageFiles
-from novelview.data.decode import Header, read_header, read_image
+from novelview.data.decode import Header, holds_labels, read_header, read_image
 from novelview.errors import ConfigError, DataError
 
 MaskUse = Literal["object", "keep", "ignore"]
@@ -81,7 +81,7 @@ def fit_images(
         plans=tuple(ImagePlan(f, turn, s) for f, turn, s in zip(files, turns, sizes, strict=True)),
         cameras=resized(capture.cameras, sizes),
         has_masks=masks != "ignore" and (any(f.mask for f in files) or _transparent(files, alpha)),
-        notes=_notes(headers, turns, wanted, stored),
+        notes=(*_notes(headers, turns, wanted, stored), *_mask_notes(files)),
     )
 
 
@@ -144,6 +144,15 @@ def _transparent(files: tuple[ImageFiles, ...], alpha: list[bool]) -> bool:
     chosen = [f for f, has in zip(files, alpha, strict=True) if has]
     few = chosen[:: max(1, len(chosen) // 4)][:5]
     return any(bool((read_image(f.image)[..., 3] < 1).any()) for f in few)
+
+
+def _mask_notes(files: tuple[ImageFiles, ...]) -> tuple[str, ...]:
+    """Whether masks hold labels. A few stand for all."""
+    masks = [f.mask for f in files if f.mask is not None]
+    few = masks[:: max(1, len(masks) // 4)][:5]
+    if not any(holds_labels(mask) for mask in few):
+        return ()
+    return ("Masks hold labels, such as 0 and 1, instead of brightness: all that is not 0 is the object.",)
 
 
 def _notes(

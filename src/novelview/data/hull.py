@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
@@ -57,13 +57,30 @@ def reduced_mask(views: Views, i: int, side: int) -> tuple[Cameras, Float[Tensor
     return resized(views.cameras[i], [size]), resize_area(views.mask(i)[..., None], *size)[..., 0]
 
 
+def looked_up(
+    points: Float[Tensor, "p 3"], camera: Cameras, picture: Float[Tensor, "h w"]
+) -> tuple[Float[Tensor, " p"], Float[Tensor, " p"], Bool[Tensor, " p"]]:
+    """What one camera's picture shows where points are, bilinear between pixels.
+
+    Args:
+        points: world coordinates.
+        camera: one, of the picture's size.
+        picture: mask, or anything else of one value per pixel.
+
+    Returns:
+        Values, depths along z, and whether points are in the image; where they are not, values mean nothing.
+    """
+    pixels, depth = camera.project(points)
+    place = pixels[0] / camera.sizes[0] * 2 - 1
+    visible = (place.abs() <= 1).all(dim=-1) & (depth[0] > 0)
+    found = F.grid_sample(picture[None, None], place[None, None], padding_mode="border", align_corners=False)
+    return found[0, 0, 0], depth[0], visible
+
+
 def _covered(points: Tensor, masks: list[tuple[Cameras, Tensor]]) -> Tensor:
     seen, inside = torch.zeros(len(points)), torch.zeros(len(points))
     for camera, mask in masks:
-        pixels, depth = camera.project(points)
-        grid = pixels[0] / camera.sizes[0] * 2 - 1
-        visible = (grid.abs() <= 1).all(dim=-1) & (depth[0] > 0)
-        coverage = F.grid_sample(mask[None, None], grid[None, None], align_corners=False)[0, 0, 0]
+        coverage, _, visible = looked_up(points, camera, mask)
         seen += visible
         inside += visible & (coverage > 0.25)
     return (seen >= SEEN * len(masks)) & (inside >= AGREEMENT * seen)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
-from novelview.data.hull import AGREEMENT, SEEN, reduced_mask
+from novelview.data.hull import AGREEMENT, SEEN, looked_up, reduced_mask
 from novelview.errors import DataError
 from novelview.geometry.rays import intersect_box
 from novelview.geometry.silhouettes import silhouette_distance
@@ -133,13 +133,8 @@ def _values(
     least = points.new_full((dissenters + 1, len(points)), torch.inf)
     seen = torch.zeros(len(points))
     for camera, distance in silhouettes:
-        pixels, depth = camera.project(points)
-        place = pixels[0] / camera.sizes[0] * 2 - 1
-        visible = (place.abs() <= 1).all(dim=-1) & (depth[0] > 0)
-        found = F.grid_sample(
-            distance[None, None], place[None, None], padding_mode="border", align_corners=False
-        )[0, 0, 0]
-        world = found * depth[0] / camera.intrinsics[0, :2].mean()
+        found, depth, visible = looked_up(points, camera, distance)
+        world = found * depth / camera.intrinsics[0, :2].mean()
         value = torch.where(visible, world, torch.inf)
         least = torch.cat([least, value[None]]).sort(dim=0).values[:-1]
         seen += visible

@@ -7,7 +7,6 @@ millimetres, in the scans' own frame. The scans, observability masks and ground 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from novelview.errors import DataError, MissingDependencyError, import_extra
+from novelview.errors import DataError, import_extra
 from novelview.evaluation.geometry import Vectors, as_vectors, nearest
 from novelview.geometry.triangles import face_areas, sample_surface
 from novelview.types import Views
@@ -25,6 +24,8 @@ DENSITY = 0.2
 OUTLIER = 20.0
 """Distance, mm, from which on a point counts as an outlier."""
 
+# Of a square metre of mesh; sampling takes some 250 bytes for each.
+_MOST_POINTS = 50_000_000
 # Points whose neighbours are in memory at a time.
 _CHUNK = 100_000
 
@@ -126,7 +127,7 @@ def _mean_distance(
         raise DataError(
             f"No point {whose} is left to be scored",
             why=f"of {len(points)} none is nearer than {outlier:g} mm to the other side",
-            cure="check that both are in millimetres and in the scan's frame, or score with beyond='cap'",
+            cure="check that both are in millimetres and in the scan's frame, or score with beyond='cap' (--outliers cap)",
         )
     return float(distances.mean()), len(distances)
 
@@ -165,8 +166,19 @@ def mesh_points(
     generator: torch.Generator,
     density: float = DENSITY,
 ) -> Float[Tensor, "p 3"]:
-    """Points all over a mesh, dense enough to be thinned out to ``density``: two on every square of that edge."""
-    count = 2 * int(float(face_areas(vertices, faces).sum()) / density**2) + 1
+    """Points all over a mesh, dense enough to be thinned out to ``density``: two on every square of that edge.
+
+    Raises:
+        DataError: they would not fit into the memory.
+    """
+    area = float(face_areas(vertices, faces).sum())
+    count = 2 * int(area / density**2) + 1
+    if count > _MOST_POINTS:
+        raise DataError(
+            "This mesh is too large to be scored",
+            why=f"its area of {area:.4g} mm² takes {count:,} points",
+            cure="check that it is in millimetres, and cut off what is not part of the object",
+        )
     return sample_surface(vertices, faces, count, generator)[0]
 
 
@@ -199,48 +211,3 @@ def inside_masks(points: Float[Tensor, "p 3"], views: Views, radius: float = 12.
         stays[within] &= near[y[within].long(), x[within].long()]
         seen |= within
     return stays & seen
-
-
-def read_region(path: str | Path) -> ObservedRegion:
-    """The observability mask of a scan, from ``ObsMask*_10.mat`` of the data set.
-
-    Raises:
-        DataError: the file cannot be read or holds something else.
-        MissingDependencyError: scipy is not installed.
-    """
-    seen, box, spacing = _read_matlab(path, "ObsMask", "BB", "Res")
-    if seen.ndim != 3 or box.shape != (2, 3) or spacing.size != 1 or not float(spacing.item()) > 0:
-        raise DataError(
-            "This is no observability mask",
-            where=path,
-            why=f"ObsMask {seen.shape}, BB {box.shape}, Res {spacing.shape}",
-            cure="give ObsMask<scan>_10.mat",
-        )
-    return ObservedRegion(seen.astype(bool), box[0].astype(np.float64), float(spacing.item()))
-
-
-def read_plane(path: str | Path) -> Float[np.ndarray, " 4"]:
-    """The table that a scan stands on, from ``Plane*.mat`` of the data set: a, b, c, d with the object where
-    ax + by + cz + d > 0.
-
-    Raises:
-        DataError: the file cannot be read or holds something else.
-        MissingDependencyError: scipy is not installed.
-    """
-    (plane,) = _read_matlab(path, "P")
-    if plane.size != 4:
-        raise DataError("This is no plane", where=path, why=f"P {plane.shape}", cure="give Plane<scan>.mat")
-    return plane.astype(np.float64).reshape(4)
-
-
-def _read_matlab(path: str | Path, *names: str) -> list[np.ndarray]:
-    try:
-        values = import_extra("scipy.io", "mesh").loadmat(str(path))
-    except MissingDependencyError:
-        raise
-    except Exception as error:  # scipy's readers fail on a damaged file in many ways.
-        raise DataError("Cannot read this MATLAB file", where=path, why=str(error)) from error
-    missing = [name for name in names if not isinstance(values.get(name), np.ndarray)]
-    if missing:
-        raise DataError("A variable is missing in this MATLAB file", where=path, why=", ".join(missing))
-    return [values[name] for name in names]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from novelview.errors import DataError, import_extra
 from novelview.geometry.triangles import sample_surface
+from novelview.geometry.winding import WindingNumbers, open_edges
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,85 @@ class SurfacePoints:
         """Of the points' bounding box; at least one point is needed."""
         return float(np.linalg.norm(np.ptp(self.points, axis=0)))
 
+    def chosen(self, which: Bool[np.ndarray, " p"]) -> SurfacePoints:
+        """Some of the points."""
+        return SurfacePoints(self.points[which], None if self.normals is None else self.normals[which])
 
-def read_surface(path: str | Path, count: int, generator: torch.Generator) -> SurfacePoints:
-    """Points on what a file holds.
 
-    Of a mesh (.ply, .obj, .off, .stl, .glb), as many as asked for, even in its area, with the normals of its faces.
-    Of a point cloud (.ply without faces, .xyz) and of .npz with ``points`` and perhaps ``normals``, all there are.
+@dataclass(frozen=True)
+class Surface:
+    """What a file holds: a mesh, or points.
 
-    Args:
+    Attributes:
         path: the file.
-        count: number of points on a mesh; a mesh without faces and vertices has none.
-        generator: of these points.
+        vertices: of the mesh, or the points themselves; in the file's own unit and frame.
+        faces: corners counter-clockwise as seen from outside; points have none.
+        normals: one per point, where the file has them.
+    """
+
+    path: Path
+    vertices: Float[Tensor, "v 3"]
+    faces: Int[Tensor, "f 3"]
+    normals: Float[Tensor, "v 3"] | None = None
+
+    @property
+    def is_mesh(self) -> bool:
+        """Whether it has faces."""
+        return len(self.faces) > 0
+
+    def points(self, count: int, generator: torch.Generator) -> SurfacePoints:
+        """Of a mesh as many as asked for, even in its area, with the normals of its faces; of points all there are."""
+        if not self.is_mesh:
+            return SurfacePoints(
+                self.vertices.numpy(), None if self.normals is None else self.normals.numpy()
+            )
+        points, normals = sample_surface(self.vertices, self.faces, count, generator)
+        return SurfacePoints(points.numpy(), normals.numpy())
+
+    @cached_property
+    def solid(self) -> Solid:
+        """What a mesh encloses.
+
+        Raises:
+            DataError: it is no mesh, or not watertight.
+        """
+        if not self.is_mesh:
+            raise DataError("Only a mesh has a volume", where=self.path, why="this file has no faces")
+        # Formats such as .stl store the corners of each face apart.
+        vertices, number = self.vertices.unique(dim=0, return_inverse=True)
+        faces = number[self.faces]
+        wrong = open_edges(faces)
+        if wrong:
+            raise DataError(
+                "This mesh is not watertight, so it has no volume",
+                where=self.path,
+                why=f"{wrong} edges are not between two faces that both have their corners counter-clockwise",
+                cure="close its holes and make its faces look outwards, or leave volumes out",
+            )
+        return Solid(WindingNumbers(vertices, faces), vertices.amin(dim=0), vertices.amax(dim=0))
+
+
+@dataclass(frozen=True)
+class Solid:
+    """The inside of a closed mesh, as a field: 1 inside, -1 outside.
+
+    Attributes:
+        winding: asked for points.
+        lower, upper: corners of the box around it.
+    """
+
+    winding: WindingNumbers
+    lower: Float[Tensor, " 3"]
+    upper: Float[Tensor, " 3"]
+
+    def __call__(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
+        # Faces that all look inwards, or parts that overlap, enclose no less.
+        return torch.where(self.winding(points) != 0, 1.0, -1.0)
+
+
+def read_surface(path: str | Path) -> Surface:
+    """The mesh (.ply, .obj, .off, .stl, .glb) or points (.ply without faces, .xyz, and .npz with ``points`` and perhaps
+    ``normals``) of a file.
 
     Raises:
         DataError: there is no such file, or it holds no surface.
@@ -63,10 +134,7 @@ def read_surface(path: str | Path, count: int, generator: torch.Generator) -> Su
     faces = np.asarray(getattr(held, "faces", np.zeros((0, 3))), dtype=np.int64).reshape(-1, 3)
     if not np.isfinite(vertices).all():
         raise DataError("Some vertices are not finite", where=path)
-    if not len(faces):
-        return SurfacePoints(vertices, None)
-    points, normals = sample_surface(torch.from_numpy(vertices), torch.from_numpy(faces), count, generator)
-    return SurfacePoints(points.numpy(), normals.numpy())
+    return Surface(path, torch.from_numpy(vertices), torch.from_numpy(faces))
 
 
 def _read_mesh(path: Path) -> Any:
@@ -84,7 +152,7 @@ def _read_mesh(path: Path) -> Any:
     return held
 
 
-def _read_arrays(path: Path) -> SurfacePoints:
+def _read_arrays(path: Path) -> Surface:
     try:
         with np.load(path) as arrays:
             found = [arrays.get(name) for name in ("points", "normals")]
@@ -99,4 +167,7 @@ def _read_arrays(path: Path) -> SurfacePoints:
         raise DataError(
             "Normals and points differ in shape", where=path, why=f"{normals.shape} and {points.shape}"
         )
-    return SurfacePoints(points, normals)
+    if not np.isfinite(points).all():
+        raise DataError("Some points are not finite", where=path)
+    directions = None if normals is None else torch.from_numpy(normals)
+    return Surface(path, torch.from_numpy(points), torch.zeros(0, 3, dtype=torch.long), directions)

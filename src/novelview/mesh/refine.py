@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -89,46 +88,3 @@ def _without_turning(mesh: Mesh, vertices: Float[Tensor, "v 3"]) -> Float[Tensor
 def _turned(mesh: Mesh, vertices: Float[Tensor, "v 3"], normals: Float[Tensor, "f 3"]) -> Bool[Tensor, " f"]:
     """Which faces would look away from where they look now."""
     return (replace(mesh, vertices=vertices).face_normals * normals).sum(dim=-1) < 0
-
-
-def refined_as_published(
-    field: Field,
-    mesh: Mesh,
-    *,
-    generator: torch.Generator,
-    steps: int = 30,
-    rate: float = 1e-5,
-    faces_at_once: int = 10_000,
-) -> Mesh:
-    """Vertices after steps of RMSprop that draw faces to the surface and turn them along it (spec 10).
-
-    Args:
-        field: an occupancy's logit, differentiable twice.
-        mesh: of that field, where that can be asked.
-        generator: draws, for each step, faces and a point on each.
-        steps, rate: of RMSprop.
-        faces_at_once: most faces that are drawn.
-    """
-    vertices = mesh.vertices.detach().clone().requires_grad_()
-    optimizer = torch.optim.RMSprop([vertices], lr=rate)
-    with torch.enable_grad():
-        for _ in range(steps):
-            chosen = torch.randperm(len(mesh.faces), generator=generator)[:faces_at_once]
-            # Squares of normal numbers over their sum: the symmetric Dirichlet distribution with parameter 1/2.
-            share = torch.randn(len(chosen), 3, 1, generator=generator).square()
-            optimizer.zero_grad()
-            drawn = replace(mesh, vertices=vertices, faces=mesh.faces[chosen.to(mesh.faces.device)])
-            _published_loss(field, drawn, (share / share.sum(dim=1, keepdim=True)).to(vertices)).backward(
-                inputs=[vertices]
-            )
-            optimizer.step()
-    return replace(mesh, vertices=vertices.detach())
-
-
-def _published_loss(field: Field, mesh: Mesh, share: Float[Tensor, "f 3 1"]) -> Float[Tensor, ""]:
-    """How far points of faces are from the surface, and how far faces are from tangent to it there."""
-    points = (mesh.corners * share).sum(dim=1)
-    occupancy = torch.sigmoid(field(points))
-    (gradient,) = torch.autograd.grad(occupancy.sum(), points, create_graph=True)
-    aslant = mesh.face_normals + F.normalize(gradient, dim=-1, eps=1e-10)
-    return (occupancy - 0.5).square().mean() + 0.01 * aslant.square().sum(dim=-1).mean()

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
+import torch
 
 from novelview.data.formats import read_capture
+from novelview.data.open import open_scene
 
 Image = Callable[..., Path]
 
@@ -21,6 +25,18 @@ def test_every_reader_takes_them(colmap: Path, image: Image, name: str, folder: 
     capture = read_capture(colmap)
     assert [each.mask for each in capture.files] == [colmap / folder / name.format(i) for i in range(4)]
     assert f"Masks are those of the folder {folder!r}." in capture.notes
+
+
+def test_masks_of_labels_count_and_are_noted(transforms: Callable[..., Path], image: Image) -> None:
+    root = transforms()
+    pixels = np.zeros((6, 8), dtype=np.uint8)
+    pixels[2:, 4:] = 255
+    for value, noted in ((255, False), (1, True)):
+        for i in range(4):
+            PIL.Image.fromarray(np.minimum(pixels, value)).save(image(root / "masks" / f"{i}.png"))
+        scene = open_scene(root, split="none", near=1.0, far=9.0)
+        assert any("Masks hold labels" in note for note in scene.notes) is noted
+        assert torch.equal(scene.train.mask(3), torch.from_numpy(pixels).float() / 255)
 
 
 def test_masks_of_some_images_only_are_left_out_and_said(llff: Path, image: Image) -> None:
