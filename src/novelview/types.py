@@ -21,6 +21,7 @@ class ImageSource(ABC):
 
     has_masks: bool = False
     has_depths: bool = False
+    has_sparse_depths: bool = False
 
     @abstractmethod
     def image(self, index: int) -> Float[Tensor, "h w 3"]:
@@ -32,6 +33,10 @@ class ImageSource(ABC):
 
     def depth(self, index: int) -> Float[Tensor, "h w"]:
         """Depth along z in world units, 0 where unknown; only where ``has_depths``."""
+        raise NotImplementedError
+
+    def sparse_depth(self, index: int) -> Float[Tensor, "h w"]:
+        """Depth along z of the few points that are known, world units, 0 elsewhere; only where ``has_sparse_depths``."""
         raise NotImplementedError
 
 
@@ -124,6 +129,11 @@ class Views:
     def has_depths(self) -> bool:
         return self.source.has_depths
 
+    @property
+    def has_sparse_depths(self) -> bool:
+        """Whether the capture says which sparse points views see; apart from ``has_depths``."""
+        return self.source.has_sparse_depths
+
     def image(self, i: int) -> Float[Tensor, "h w 3"]:
         """Colours of view ``i`` in [0, 1]."""
         return self.source.image(self.indices[i])
@@ -135,6 +145,10 @@ class Views:
     def depth(self, i: int) -> Float[Tensor, "h w"]:
         """Depth along z of view ``i``, 0 where unknown."""
         return self.source.depth(self.indices[i])
+
+    def sparse_depth(self, i: int) -> Float[Tensor, "h w"]:
+        """Depth along z of the sparse points that view ``i`` sees, 0 elsewhere; only where ``has_sparse_depths``."""
+        return self.source.sparse_depth(self.indices[i])
 
     def images(self) -> Float[Tensor, "n h w 3"]:
         """All images at once; every view must have the same size (``CameraError`` otherwise)."""

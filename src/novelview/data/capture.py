@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
@@ -17,7 +17,7 @@ class ImageFiles:
 
     Attributes:
         image: the photograph; its alpha channel, if any, is a mask.
-        mask: white where the scene counts.
+        mask: white where the scene counts, or labels of which 0 is all that does not count.
         depth: 16-bit PNG, TIFF, EXR or .npy of depth along z.
         depth_scale: world units per stored unit of ``depth``.
     """
@@ -43,6 +43,7 @@ class Capture:
         files: one entry per view.
         near_far: depth range per view, where the format states it.
         points: sparse points of the scene, where the format has them.
+        seen: for each view the rows of ``points`` that it sees, where the format tells.
         box: lower and upper corner of the region of interest, where the format states it.
         partition: the split that the format itself carries ("train", "val", "test": view indices).
         background: colour to blend transparent pixels with, where the format's convention has one.
@@ -62,3 +63,4 @@ class Capture:
     background: tuple[float, float, float] | None = None
     notes: tuple[str, ...] = field(default=())
     name: str | None = None
+    seen: tuple[Int64[Tensor, " _"], ...] | None = None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from novelview.data.decode import read_depth, read_image, read_mask
 from novelview.data.fitting import ImagePlan, MaskUse
+from novelview.data.sparse import KeyPoints
 from novelview.geometry.images import resize_area
 from novelview.types import ImageSource
 
@@ -74,6 +75,7 @@ class FileImages(ImageSource):
             offers them and leaves the pixels; "ignore" reads neither mask files nor alpha.
         has_masks: whether coverage is offered.
         depth_unit: scene units per unit of the capture.
+        key_points: sparse points that views see, in units of the capture.
     """
 
     def __init__(
@@ -85,11 +87,14 @@ class FileImages(ImageSource):
         masks: MaskUse = "object",
         has_masks: bool = False,
         depth_unit: float = 1.0,
+        key_points: KeyPoints | None = None,
     ) -> None:
         self._plans, self._cache, self._masks, self._unit = tuple(plans), cache, masks, depth_unit
         self._background = torch.tensor(background)
         self.has_masks = has_masks
         self.has_depths = any(plan.files.depth is not None for plan in plans)
+        self._key_points = key_points
+        self.has_sparse_depths = key_points is not None
 
     def image(self, index: int) -> Float[Tensor, "h w 3"]:
         """Colours in [0, 1]; raises ``DataError`` naming the file when it cannot be decoded."""
@@ -103,6 +108,11 @@ class FileImages(ImageSource):
         """Depth along z in scene units, 0 where unknown or where the view has no depth file."""
         return self._cache.get(("depth", index), lambda: self._decode_depth(index)) * self._unit
 
+    def sparse_depth(self, index: int) -> Float[Tensor, "h w"]:
+        """Depth along z, in scene units, of the sparse points that the view sees; 0 elsewhere. Made anew each time."""
+        assert self._key_points is not None
+        return self._key_points.depth(index) * self._unit
+
     def with_depth_unit(self, unit: float) -> FileImages:
         """The same pixels from the same cache in a scene whose unit differs."""
         return FileImages(
@@ -112,6 +122,7 @@ class FileImages(ImageSource):
             masks=self._masks,
             has_masks=self.has_masks,
             depth_unit=unit,
+            key_points=self._key_points,
         )
 
     def _pixels(self, index: int) -> Tensor:

@@ -30,9 +30,11 @@ def describe(scene: Scene) -> str:
         "baseline": f"{_baseline(cameras) * unit:.4g} to the nearest other camera (median)",
         "arrangement": "forward-facing" if scene.bounds.forward_facing else "around or inside the scene",
         "depth range": f"{scene.bounds.near * unit:.4g} to {scene.bounds.far * unit:.4g} along z",
+        "box": _box(scene),
         "beyond the box": "visible" if scene.bounds.unbounded else "nothing",
         "masks": "yes" if scene.train.has_masks else "no",
         "depth maps": "yes" if scene.train.has_depths else "no",
+        "sparse depths": "yes, of points that views see" if scene.train.has_sparse_depths else "no",
         "overlap": _overlap_text(cameras, scene),
     }
     width = max(map(len, facts))
@@ -62,6 +64,11 @@ def overlap(cameras: Cameras, near: float, far: float) -> Tensor:
         inside[i] = False
         shares.append(inside.any(0).float().mean())
     return torch.stack(shares)
+
+
+def _box(scene: Scene) -> str:
+    sides = zip(scene.bounds.box_min, scene.bounds.box_max, strict=True)
+    return " x ".join(f"{(high - low) * scene.to_input.scale:.4g}" for low, high in sides)
 
 
 def _overlap_text(cameras: Cameras, scene: Scene) -> str:

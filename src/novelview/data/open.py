@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from novelview.cameras.cameras import Cameras
 from novelview.data import formats
 from novelview.data.bounds import Evidence, find_extent, scene_bounds, scene_frame
 from novelview.data.capture import Capture
 from novelview.data.fitting import MaskUse, fit_images
 from novelview.data.images import WHITE, ByteCache, FileImages, system_memory
 from novelview.data.scene import Scene
+from novelview.data.sparse import KeyPoints
 from novelview.data.splits import Split, default_rule, make_split
 from novelview.errors import ConfigError, DataError
 from novelview.geometry.rigid import Similarity
@@ -68,7 +70,12 @@ def open_scene(
     parts = make_split(rule, capture.names, capture.partition)
     train = reading.views[[capture.names.index(name) for name in parts.train]]
     extent = find_extent(
-        train, points=capture.points, near_far=stated, object=reading.object, measure=measure
+        train,
+        points=capture.points,
+        near_far=stated,
+        object=reading.object,
+        box=capture.box,
+        measure=measure,
     )
     nearest, farthest = _ordered(near or extent.near, far or extent.far)
     extent = replace(extent, near=nearest, far=farthest)
@@ -167,6 +174,7 @@ def _read(
         background=colour,
         masks=masks,
         has_masks=fitted.has_masks,
+        key_points=_key_points(capture, fitted.cameras),
     )
     mask_files = any(plan.files.mask for plan in fitted.plans)
     cut_out = fitted.has_masks and (masks == "object" or not mask_files)
@@ -180,6 +188,13 @@ def _read(
         object=cut_out,
         notes=(*capture.notes, *fitted.notes, *painted),
     )
+
+
+def _key_points(capture: Capture, cameras: Cameras) -> KeyPoints | None:
+    """The capture's sparse points, where it says which view sees which."""
+    if capture.points is None or capture.seen is None:
+        return None
+    return KeyPoints(cameras, capture.points, capture.seen)
 
 
 def _scene(

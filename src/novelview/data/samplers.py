@@ -52,15 +52,24 @@ class PixelSampler(Sampler, ABC):
         views: at least one.
         seed: of the draws.
         memory: bytes of pixels kept; None: a quarter of the memory there is.
+        known_share: this share of what is drawn goes to pixels of the object whose depth is known, evenly over those of
+            each view; for depths so sparse that random pixels would hardly ever have one.
 
     Raises:
+        ConfigError: ``known_share`` is no share, or more than 0 without depths.
         DataError: a lens model gives no ray for any pixel.
     """
 
     concurrent = True
 
-    def __init__(self, views: Views, seed: int, memory: int | None) -> None:
-        self._seed, self._cameras = seed, views.cameras
+    def __init__(self, views: Views, seed: int, memory: int | None, known_share: float = 0.0) -> None:
+        if not 0 <= known_share <= float(views.has_depths):
+            raise ConfigError(
+                f"Cannot draw a share of {known_share} of the pixels where depths are known",
+                why=None if views.has_depths else "the views have no depths",
+                cure="give a share from 0 to 1, and 0 without depths",
+            )
+        self._seed, self._cameras, self._known_share = seed, views.cameras, known_share
         self._lenses = _LensTable(views.cameras)
         budget = (system_memory() // MEMORY_SHARE if memory is None else memory) - self._lenses.nbytes
         self._pixels = _PixelStore(views, seed, budget)
@@ -89,6 +98,23 @@ class PixelSampler(Sampler, ABC):
             ends, torch.randint(int(ends[-1]), (count,), generator=generator), right=True
         )
 
+    def _some_known(self, step: int, view: Tensor, slot: Tensor, pixel: Tensor) -> Tensor:
+        """Pixels (n, 2) of views that are in slots, of which ``known_share`` gives way to known ones of the same view."""
+        if not self._known_share:
+            return pixel
+        places, counts = self._pixels.known()
+        # Evenly among the others, so that slices of a batch have equally many.
+        turns = (torch.arange(len(slot) + 1, dtype=torch.float64) * self._known_share).floor()
+        some = (turns[1:] > turns[:-1]) & (counts[slot] > 0)
+        share = torch.rand(
+            len(slot), generator=generator_for(self._seed, "known pixels", step), dtype=torch.float64
+        )
+        slot, width = slot[some], self._cameras.sizes[view[some], 0]
+        within = torch.minimum((share[some] * counts[slot]).long(), counts[slot] - 1)
+        place = places[(counts.cumsum(0) - counts)[slot] + within]
+        known = torch.stack([place % width, place // width], dim=-1)
+        return pixel.index_put((torch.nonzero(some)[:, 0],), known)
+
     def _rays(self, view: Tensor, x: Tensor, y: Tensor) -> Rays:
         local = self._lenses.directions(view, x, y)
         directions = (self._cameras.rotations[view] @ local[..., None])[..., 0]
@@ -105,9 +131,10 @@ class RaySampler(PixelSampler):
         one_view_per_step: all rays of a step come from one view (NeRF's synthetic scenes, R2L spec 2.6).
         centre_crop_steps: for so many steps, draw from the central half of width and height only.
         memory: bytes of pixels kept; None: a quarter of the memory there is.
+        known_share: see :class:`PixelSampler`; these may lie beside the central half.
 
     Raises:
-        ConfigError: no view, or no ray to draw.
+        ConfigError: no view, or no ray to draw; or ``known_share`` is no share, or more than 0 without depths.
         DataError: a lens model gives no ray for any pixel.
     """
 
@@ -120,12 +147,13 @@ class RaySampler(PixelSampler):
         one_view_per_step: bool = False,
         centre_crop_steps: int = 0,
         memory: int | None = None,
+        known_share: float = 0.0,
     ) -> None:
         if not len(views) or batch < 1:
             raise ConfigError(
                 f"Cannot draw {batch} rays from {len(views)} views", cure="at least one of each"
             )
-        super().__init__(views, seed, memory)
+        super().__init__(views, seed, memory, known_share)
         self._size, self._one_view, self._crop_steps = batch, one_view_per_step, centre_crop_steps
 
     def _rows(self, index: int, count: int) -> range:
@@ -141,7 +169,8 @@ class RaySampler(PixelSampler):
         share = torch.rand(self._size, 2, generator=generator, dtype=torch.float64)
         if step < self._crop_steps:
             share = 0.25 + share / 2
-        x, y = torch.minimum((share * sizes).long(), sizes - 1).unbind(-1)
+        pixel = torch.minimum((share * sizes).long(), sizes - 1)
+        x, y = self._some_known(step, slots[slot], slot, pixel).unbind(-1)
         return slot, x, y
 
 
@@ -170,6 +199,7 @@ class _PixelStore:
         self._colours = torch.zeros(held * area, 3, dtype=torch.uint8)
         self._masks = torch.zeros(held * area, dtype=torch.uint8) if views.has_masks else None
         self._depths = torch.zeros(held * area) if views.has_depths else None
+        self._known: dict[int, Tensor] = {}
 
     def turn_to(self, step: int) -> Tensor:
         """Load what is due at ``step``; returns which view each slot holds."""
@@ -189,7 +219,23 @@ class _PixelStore:
         mask = None if self._masks is None else self._masks[place].float() / 255
         return self._colours[place].float() / 255, mask, None if self._depths is None else self._depths[place]
 
+    def known(self) -> tuple[Tensor, Tensor]:
+        """Row-major pixels with known depth and no less than half on the mask, slot by slot; and how many each has."""
+        for slot in range(len(self._present)):
+            if slot not in self._known:
+                self._known[slot] = torch.nonzero(self._is_known(slot))[:, 0]
+        parts = [self._known[slot] for slot in range(len(self._present))]
+        return torch.cat(parts), torch.tensor([len(part) for part in parts])
+
+    def _is_known(self, slot: int) -> Tensor:
+        pixels = int(self._views.cameras.sizes[self._present[slot]].prod())
+        place = slice(slot * self._area, slot * self._area + pixels)
+        assert self._depths is not None
+        known = self._depths[place] > 0
+        return known if self._masks is None else known & (self._masks[place] >= 128)
+
     def _load(self, slot: int, view: int) -> None:
+        self._known.pop(slot, None)
         pixels = int(self._views.cameras.sizes[view].prod())
         place = slice(slot * self._area, slot * self._area + pixels)
         self._colours[place] = (self._views.image(view).reshape(-1, 3) * 255).round().to(torch.uint8)

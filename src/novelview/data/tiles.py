@@ -24,14 +24,25 @@ class TileSampler(PixelSampler):
         seed: of the draws.
         tile: side of a tile in pixels.
         memory: bytes of pixels kept; None: a quarter of the memory there is.
+        known_share: this share of the tiles begins at a pixel of the object whose depth is known, but for those that would
+            reach beyond their image and have it elsewhere in them; see :class:`~novelview.data.samplers.PixelSampler`.
 
     Raises:
         ConfigError: no view, a view smaller than a tile, or a batch that is not made of whole tiles; from ``batch``, slices
-            that are not.
+            that are not; or ``known_share`` is no share, or more than 0 without depths.
         DataError: a lens model gives no ray for some pixels.
     """
 
-    def __init__(self, views: Views, batch: int, seed: int, *, tile: int, memory: int | None = None) -> None:
+    def __init__(
+        self,
+        views: Views,
+        batch: int,
+        seed: int,
+        *,
+        tile: int,
+        memory: int | None = None,
+        known_share: float = 0.0,
+    ) -> None:
         if not len(views) or batch < 1 or batch % tile**2:
             raise ConfigError(
                 f"Cannot draw {batch} rays in tiles of {tile}x{tile} from {len(views)} views",
@@ -39,7 +50,7 @@ class TileSampler(PixelSampler):
                 cure=f"set batch to a multiple of {tile**2}, and give at least one view",
             )
         _check_sizes(views, tile)
-        super().__init__(views, seed, memory)
+        super().__init__(views, seed, memory, known_share)
         if not self._lenses.complete:
             raise DataError(
                 "A lens model gives no ray for some pixels",
@@ -62,6 +73,7 @@ class TileSampler(PixelSampler):
         sizes = self._cameras.sizes[slots[slot]]
         middles = torch.rand(self._tiles, 2, generator=generator, dtype=torch.float64) * sizes
         corners = (middles - self._side / 2).round().long().clamp(min=0)
+        corners = self._some_known(step, slots[slot], slot, corners)
         left, top = torch.minimum(corners, sizes - self._side).unbind(-1)
         along = torch.arange(self._side)
         x = (left[:, None, None] + along).expand(-1, self._side, -1)

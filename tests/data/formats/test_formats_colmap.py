@@ -31,6 +31,8 @@ def assert_equal_to_pycolmap(capture: Capture, model: Path) -> None:
         assert capture.cameras.sizes[i].tolist() == [camera.width, camera.height]
         seen = [p.point3D_id for p in image.points2D if p.has_point3D()]
         points = np.array([reference.points3D[number].xyz for number in seen])
+        assert capture.seen is not None
+        np.testing.assert_allclose(capture.points[capture.seen[i]].numpy(), points, rtol=1e-6)
         pixels, depths = capture.cameras[i].project(torch.from_numpy(points).float())
         local = (image.cam_from_world() * points)[:, 2]
         np.testing.assert_allclose(depths[0].numpy(), local, rtol=1e-4, atol=1e-5)
@@ -113,8 +115,11 @@ def test_points_that_the_model_lacks_do_not_count(tmp_path: Path) -> None:
     (root / "sparse/points3D.txt").write_text("\n".join(rows))
     capture = read_capture(root)
     assert capture.near_far is not None
-    expected = np.percentile([2, 4, 6, 8, 10, 14, 16, 18, 20, 22], [1, 99]).tolist()
-    assert capture.near_far[0].tolist() == pytest.approx(expected)
+    expected = [2, 4, 6, 8, 10, 14, 16, 18, 20, 22]
+    assert capture.near_far[0].tolist() == pytest.approx(np.percentile(expected, [1, 99]).tolist())
+    assert capture.points is not None
+    assert capture.seen is not None
+    assert capture.points[capture.seen[0], 2].tolist() == expected
 
 
 def test_without_points_there_is_no_depth_range(colmap: Path) -> None:
@@ -122,6 +127,7 @@ def test_without_points_there_is_no_depth_range(colmap: Path) -> None:
         file.unlink()
     capture = read_capture(colmap)
     assert capture.points is None
+    assert capture.seen is None
     assert capture.near_far is None
 
 
@@ -147,6 +153,8 @@ def test_missing_photographs_are_left_out(colmap: Path) -> None:
     (colmap / "images/2.png").unlink()
     capture = read_capture(colmap)
     assert capture.names == ("0.png", "1.png", "3.png")
+    assert capture.seen is not None
+    assert [len(rows) for rows in capture.seen] == [0, 20, 20]
     assert any("1 of 4 listed images are missing" in note for note in capture.notes)
 
 

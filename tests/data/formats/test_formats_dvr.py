@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -185,3 +186,79 @@ def test_what_a_network_is_shown(shapenet: Path) -> None:
     assert [path.name for path in input_images(shapenet / "car" / "car1")] == [f"{i}.png" for i in range(4)]
     with pytest.raises(DataError, match="no pictures of this object"):
         input_images(shapenet / "car")
+
+
+def write_points(root: Path, **arrays: np.ndarray) -> None:
+    """Five points, of which the fourth is nowhere."""
+    points = np.arange(15, dtype=np.float64).reshape(5, 3)
+    points[3, 1] = np.nan
+    np.savez(root / "pcl.npz", points=points, **arrays)
+
+
+def test_which_points_views_see(dvr: Make) -> None:
+    """Numbers are those of the points that are left: not the hull's complement, and not what is nowhere."""
+    root = dvr()
+    seen = {"visibility_0000": np.array([4, 0, 3]), "visibility_0002": np.array([1, 2], dtype=np.uint8)}
+    write_points(root, **seen)
+    capture = read_capture(root)
+    assert capture.points is not None
+    assert capture.seen is not None
+    assert [rows.tolist() for rows in capture.seen] == [[3, 0], [], [1, 2], []]
+    assert capture.points[capture.seen[0]].tolist() == [[12, 13, 14], [0, 1, 2]]
+    write_points(root, **seen, is_in_visual_hull=np.array([True, True, False, True, False]))
+    capture = read_capture(root)
+    assert capture.points is not None
+    assert len(capture.points) == 4
+    assert capture.seen is not None
+    assert [rows.tolist() for rows in capture.seen] == [[0], [], [1], []]
+
+
+@pytest.mark.parametrize("arrays", [{}, {"visibility_0001": np.zeros(0)}, {"visibility_0001": np.array([3])}])
+def test_points_of_which_no_view_is_told(dvr: Make, arrays: dict[str, np.ndarray]) -> None:
+    root = dvr()
+    write_points(root, **arrays)
+    capture = read_capture(root)
+    assert capture.points is not None
+    assert len(capture.points) == 4
+    assert capture.seen is None
+    assert not open_scene(root, split="none").train.has_sparse_depths
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"visibility_0001": np.array([0, 5])}, "visibility_0001 does not list points.*\n.*5 is among them"),
+        ({"visibility_0001": np.array([-1])}, "-1 is among them"),
+        ({"visibility_0001": np.array([0.5])}, "0.5 is among them"),
+        ({"visibility_0001": np.array([np.nan])}, "nan is among them"),
+        ({"visibility_0001": np.zeros((2, 2))}, r"its shape is \(2, 2\)"),
+        ({"is_in_visual_hull": np.ones(4, dtype=bool)}, r"its shape is \(4,\), and there are 5 points"),
+    ],
+)
+def test_visibility_that_makes_no_sense_is_said(dvr: Make, arrays: dict[str, np.ndarray], says: str) -> None:
+    root = dvr()
+    write_points(root, **arrays)
+    with pytest.raises(DataError, match=says) as error:
+        read_capture(root)
+    assert error.value.cure
+    assert error.value.where == root / "pcl.npz"
+
+
+def test_sparse_depths_lead_back_to_the_points(dvr: Make) -> None:
+    """From pixels of the moved and scaled scene, along their rays, to the input's coordinates: half a pixel off at most."""
+    root = dvr()
+    points = np.random.default_rng(0).uniform(-0.6, 0.6, (6, 3))
+    seen = {f"visibility_{i:04d}": np.arange(i, 6) for i in range(3)}
+    np.savez(root / "pcl.npz", points=points, **seen)
+    scene = open_scene(root, split="none", near=2.0, far=6.0)
+    assert scene.to_input.scale > 2
+    assert not scene.train.has_depths
+    for i in range(3):
+        depth, rays = scene.train.sparse_depth(i), scene.train.cameras[i].rays()[0]
+        rows, columns = torch.nonzero(depth, as_tuple=True)
+        assert 2 <= len(rows) <= 6 - i
+        found = scene.to_input.points(rays[rows, columns].at(depth[rows, columns][:, None])[:, 0])
+        distance = torch.cdist(found.double(), torch.from_numpy(points[i:])).amin(dim=1)
+        pixel = (depth[rows, columns] * scene.to_input.scale / scene.train.cameras.intrinsics[i, 0]).double()
+        assert bool((distance <= math.sqrt(0.5) * pixel * 1.001).all())
+    assert not bool(scene.train.sparse_depth(3).any())

@@ -89,10 +89,11 @@ def test_insides_are_those_of_formulas(generator: torch.Generator) -> None:
         assert torch.equal(SOLIDS[name].distance(points) < 0, expected), name
 
 
-def test_a_cup_is_hollow_and_open() -> None:
-    cup = make_object("cup", 0)
+@pytest.mark.parametrize(("name", "bottom", "wall"), [("cup", -0.24, 0.31), ("tumbler", -0.36, 0.26)])
+def test_cups_are_hollow_and_open(name: str, bottom: float, wall: float) -> None:
+    cup = make_object(name, 0)
     axis = torch.tensor(
-        [[0.0, 0.0, 0.3], [0.0, 0.0, 0.0], [0.0, 0.0, -0.36], [0.26, 0.0, 0.0], [0.0, 0.26, 0.0]]
+        [[0.0, 0.0, 0.2], [0.0, 0.0, 0.0], [0.0, 0.0, bottom], [wall, 0.0, 0.0], [0.0, wall, 0.0]]
     )
     assert (cup.field(axis) > 0).tolist() == [False, False, True, True, True]
 

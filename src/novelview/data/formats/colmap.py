@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from novelview.cameras import conventions
@@ -38,7 +38,8 @@ class ColmapReader(Reader):
     def read(self, path: Path) -> Capture:
         """The capture of a folder with ``images/`` and a model, of a model's folder, or of one of its files.
 
-        Depth ranges are percentiles 1 and 99 of the depths of the points that each view sees.
+        Depth ranges are percentiles 1 and 99 of the depths of the points that each view sees. Which these are is kept
+        as well.
         """
         folder = _model_folder(path)
         if folder is None:
@@ -100,6 +101,7 @@ def _view(model: Model, image: ModelImage, file: Path, folder: Path) -> PosedVie
     lens_model = camera_model(camera.model, folder)
     intrinsics, distortion = from_colmap(lens_model, camera.parameters)
     camera_to_world = _pose(image, folder)
+    seen = _seen(model, image)
     return PosedView(
         files=ImageFiles(file),
         camera_to_world=camera_to_world.numpy(),
@@ -107,7 +109,8 @@ def _view(model: Model, image: ModelImage, file: Path, folder: Path) -> PosedVie
         size=camera.size,
         lens=lens_model.lens,
         distortion=distortion,
-        near_far=_depth_range(model, image, invert(camera_to_world).numpy()),
+        near_far=_depth_range(model, seen, invert(camera_to_world).numpy()),
+        seen=seen,
     )
 
 
@@ -125,13 +128,18 @@ def _pose(image: ModelImage, folder: Path) -> Float64[Tensor, "3 4"]:
     return conventions.from_colmap(torch.from_numpy(quaternion)[None], translation)[0]
 
 
+def _seen(model: Model, image: ModelImage) -> Int64[np.ndarray, " _"]:
+    """Rows of the points that an image sees, without those that the model lacks."""
+    rows = np.searchsorted(model.point_ids, image.points)
+    known = rows < len(model.point_ids)
+    known[known] = model.point_ids[rows[known]] == image.points[known]
+    return rows[known].astype(np.int64)
+
+
 def _depth_range(
-    model: Model, image: ModelImage, world_to_camera: Float64[np.ndarray, "3 4"]
+    model: Model, seen: Int64[np.ndarray, " _"], world_to_camera: Float64[np.ndarray, "3 4"]
 ) -> tuple[float, float] | None:
     """Depths along z of the points a view sees; of all points in front of it when it sees hardly any."""
-    rows = np.searchsorted(model.point_ids, image.points)
-    rows = rows[rows < len(model.point_ids)]
-    seen = rows[np.isin(model.point_ids[rows], image.points)]
     for points in (model.points[seen], model.points):
         depths = points @ world_to_camera[2, :3] + world_to_camera[2, 3]
         depths = depths[np.isfinite(depths) & (depths > 0)]

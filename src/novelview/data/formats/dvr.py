@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from novelview.data.capture import Capture, ImageFiles
 from novelview.data.decode import read_header
@@ -22,6 +22,8 @@ from novelview.data.formats.views import PosedView, assemble
 from novelview.errors import DataError
 
 _POINTS = "pcl.npz"
+# Arrays of it: a truth value for each point; rows that a view sees, with the view's number behind.
+_IN_HULL, _VISIBILITY = "is_in_visual_hull", "visibility_"
 
 
 class DvrReader(Reader):
@@ -38,7 +40,8 @@ class DvrReader(Reader):
     def read(self, path: Path) -> Capture:
         """The capture of such a folder, or of its file of cameras; its frame is that of world_mat.
 
-        Depth maps are those of ``depth``, sparse points those of ``pcl.npz``. Depths of the visual hull are not read:
+        Depth maps are those of ``depth``, sparse points those of ``pcl.npz``, of which a view sees those that
+        ``visibility_0000`` and so on list, and ``is_in_visual_hull`` keeps. Depths of the visual hull are not read:
         :func:`~novelview.data.visual_hull.hull_depth` finds them for any camera.
         """
         file = camera_file(path)
@@ -50,17 +53,16 @@ class DvrReader(Reader):
         masks, depths = partners(file, images, "mask"), partners(file, images, "depth", (".exr",))
         arrays = read_arrays(file, r"(world|camera|scale)_mat_\d+")
         world, camera = (matrices(arrays, kind, len(images), file) for kind in ("world_mat", "camera_mat"))
+        points, seen = _points(file.parent / _POINTS)
         views = [
-            _view((camera[i] @ world[i])[:3], i, file, ImageFiles(image, mask, depth))
+            _view((camera[i] @ world[i])[:3], i, file, ImageFiles(image, mask, depth), seen.get(i))
             for i, (image, mask, depth) in enumerate(zip(images, masks, depths, strict=True))
         ]
         # Without a scale_mat, the object's frame is the world.
         frame = np.eye(4)
         if "scale_mat_0" in arrays:
             frame = object_frame(matrices(arrays, "scale_mat", len(images), file), file)
-        return assemble(
-            path, self.name, views, points=_points(file.parent / _POINTS), box=_around_cube(frame)
-        )
+        return assemble(path, self.name, views, points=points, box=_around_cube(frame))
 
 
 def pixel_intrinsics(
@@ -81,17 +83,24 @@ def pixel_intrinsics(
     )
 
 
-def _view(projection: Float64[np.ndarray, "3 4"], i: int, path: Path, files: ImageFiles) -> PosedView:
+def _view(
+    projection: Float64[np.ndarray, "3 4"],
+    i: int,
+    path: Path,
+    files: ImageFiles,
+    seen: Int64[np.ndarray, " _"] | None,
+) -> PosedView:
     intrinsics, pose = decompose(projection, f"camera_mat_{i} @ world_mat_{i}", path)
     size = read_header(files.image).size
-    return PosedView(files, pose, pixel_intrinsics(intrinsics, size), size)
+    return PosedView(files, pose, pixel_intrinsics(intrinsics, size), size, seen=seen)
 
 
-def _points(file: Path) -> Float64[np.ndarray, "p 3"] | None:
-    """Sparse points in world coordinates, where there are any."""
+def _points(file: Path) -> tuple[Float64[np.ndarray, "p 3"] | None, dict[int, Int64[np.ndarray, " _"]]]:
+    """Sparse points in world coordinates, where there are any, and their rows that views see, by the views' numbers."""
     if not file.is_file():
-        return None
-    points = read_arrays(file, "points").get("points", np.zeros(0))
+        return None, {}
+    arrays = read_arrays(file, rf"points|{_IN_HULL}|{_VISIBILITY}\d+")
+    points = arrays.pop("points", np.zeros(0))
     if points.ndim != 2 or points.shape[1] != 3:
         raise DataError(
             "There are no points in a sparse point cloud",
@@ -99,7 +108,32 @@ def _points(file: Path) -> Float64[np.ndarray, "p 3"] | None:
             why=f"the shape of its array 'points' is {points.shape}, expected (points, 3)",
             cure="store one row of three numbers per point, or remove the file",
         )
-    return points
+    in_hull = arrays.pop(_IN_HULL, np.ones(len(points)))
+    if in_hull.shape != (len(points),):
+        raise DataError(
+            f"{_IN_HULL} of a sparse point cloud does not fit its points",
+            where=file,
+            why=f"its shape is {in_hull.shape}, and there are {len(points)} points",
+            cure="store one truth value per point, or leave the array out",
+        )
+    seen = {
+        int(name.removeprefix(_VISIBILITY)): _rows(a, len(points), name, file) for name, a in arrays.items()
+    }
+    return points, {view: rows[in_hull[rows] != 0] for view, rows in seen.items()}
+
+
+def _rows(values: Float64[np.ndarray, ...], count: int, name: str, file: Path) -> Int64[np.ndarray, " _"]:
+    """Numbers of an array as rows of ``count`` points."""
+    good = (values == np.floor(values)) & (values >= 0) & (values < count)
+    if values.ndim != 1 or not good.all():
+        wrong = f"{values[~good][0]:g} is among them" if not good.all() else f"its shape is {values.shape}"
+        raise DataError(
+            f"{name} does not list points that a view sees",
+            where=file,
+            why=f"rows of {count} points are numbered from 0, and {wrong}",
+            cure="store the rows of 'points' that the view sees, or leave the array out",
+        )
+    return values.astype(np.int64)
 
 
 def _around_cube(frame: Float64[np.ndarray, "4 4"]) -> Float64[np.ndarray, "2 3"]:

@@ -101,6 +101,6 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
         raise ValueError(f"{_name(info)} has {info.file_size} bytes")
     with archive.open(info) as stream:
         values = np.lib.format.read_array(stream, allow_pickle=False)
-    if values.dtype.kind not in "fiu":
+    if values.dtype.kind not in "fiub":
         raise ValueError(f"{_name(info)} holds {values.dtype} instead of numbers")
     return values.astype(np.float64)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 
 from novelview.cameras.cameras import LONGEST_SIDE, Cameras
 from novelview.data.capture import Capture, ImageFiles
@@ -35,6 +35,7 @@ class PosedView:
         lens: distortion model.
         distortion: the eight coefficients of ``lens``.
         near_far: depth range, where known.
+        seen: which rows of the sparse points it sees, where known.
     """
 
     files: ImageFiles
@@ -44,6 +45,7 @@ class PosedView:
     lens: Lens = Lens.PINHOLE
     distortion: tuple[float, ...] = (0.0,) * 8
     near_far: tuple[float, float] | None = None
+    seen: Int64[np.ndarray, " _"] | None = None
 
 
 def assemble(
@@ -73,6 +75,7 @@ def assemble(
     files, mask_notes = masks_beside(path, folder, [view.files for view in views])
     partition, overlap = _disjoint(partition)
     near_far = [v.near_far for v in views if v.near_far is not None]
+    usable = None if points is None else (np.abs(points) < _LARGEST_NUMBER).all(axis=1)
     return Capture(
         path=path,
         format=format,
@@ -80,7 +83,8 @@ def assemble(
         names=names,
         files=files,
         near_far=torch.tensor(near_far, dtype=torch.float32) if len(near_far) == len(views) else None,
-        points=None if points is None else _finite_points(points),
+        points=torch.from_numpy(points[usable]).float() if points is not None and np.any(usable) else None,
+        seen=None if usable is None else _seen(views, usable),
         box=None if box is None else _checked_box(box, path),
         partition=partition,
         background=background,
@@ -177,9 +181,13 @@ def _cameras(path: Path, views: Sequence[PosedView], names: Sequence[str]) -> Ca
     return replace(cameras, camera_to_world=cameras.camera_to_world.float())
 
 
-def _finite_points(points: Float64[np.ndarray, "p 3"]) -> Float[torch.Tensor, "q 3"] | None:
-    kept = points[(np.abs(points) < _LARGEST_NUMBER).all(axis=1)]
-    return torch.from_numpy(kept).float() if len(kept) else None
+def _seen(
+    views: Sequence[PosedView], usable: Bool[np.ndarray, " p"]
+) -> tuple[Int64[torch.Tensor, " _"], ...] | None:
+    """What each view sees of the points that are usable, by their rows among these; None where no view sees any."""
+    row = np.cumsum(usable) - 1
+    rows = [np.zeros(0, np.int64) if v.seen is None else row[v.seen[usable[v.seen]]] for v in views]
+    return tuple(map(torch.from_numpy, rows)) if any(map(len, rows)) else None
 
 
 def _checked_box(box: Float64[np.ndarray, "2 3"], path: Path) -> Float[torch.Tensor, "2 3"]:

@@ -1,7 +1,8 @@
 """Coloured solids whose surface is known exactly, for reconstruction: each is a signed distance and a colour in space.
 
-``ball-and-box``, ``torus``, ``cup`` and ``vase`` are the same shape for every seed, in other colours. ``shape`` is another
-one for every seed: one to three boxes, ellipsoids, cylinders and rings, molten together.
+``ball-and-box``, ``torus``, ``cup``, ``tumbler`` and ``vase`` are the same shape for every seed, in other colours; the
+tumbler is so deep that few cameras see its bottom. ``shape`` is another one for every seed: one to three boxes, ellipsoids,
+cylinders and rings, molten together.
 """
 
 from __future__ import annotations
@@ -153,6 +154,10 @@ def _torus(draw: Drawer) -> Made:
 
 
 def _cup(draw: Drawer) -> Made:
+    return (Vessel(((0.0, -0.24), (0.24, -0.24), (0.38, 0.24)), thickness=0.08),), 0.0
+
+
+def _tumbler(draw: Drawer) -> Made:
     return (Vessel(((0.0, -0.36), (0.2, -0.36), (0.32, 0.36)), thickness=0.08),), 0.0
 
 
@@ -210,6 +215,7 @@ OBJECTS: dict[str, Callable[[Drawer], Made]] = {
     "ball-and-box": _ball_and_box,
     "torus": _torus,
     "cup": _cup,
+    "tumbler": _tumbler,
     "vase": _vase,
     "shape": _shape,
 }
