@@ -46,6 +46,20 @@ def _seeded(width: int) -> Decoder:
         return Decoder(width)
 
 
+def jagged(width: int, sharpness: float = 20.0, filled: float = 0.02) -> Decoder:
+    """A random decoder, steep and full of creases, that is inside in about that share of the cube."""
+    decoder = _seeded(width)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(1)
+        decoder.fc_p.weight.mul_(sharpness)
+        decoder.fc_p.bias.uniform_(-sharpness, sharpness)
+        for block in decoder.blocks:
+            torch.nn.init.kaiming_normal_(block.fc_1.weight)
+        values = decoder(2 * HALF * (torch.rand(20_000, 3) - 0.5))[:, 0]
+        decoder.fc_out.bias[0] -= values.quantile(1 - filled)
+    return decoder.requires_grad_(False)
+
+
 def widened(small: Decoder, width: int) -> Decoder:
     """A wider network that computes the same function at the cost of any network of its size: the rest is zeros."""
     wide = Decoder(width, len(small.blocks))

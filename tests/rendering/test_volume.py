@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from novelview.rendering.volume import (
     mean_depth,
     opacity,
     over,
+    thickness_from_field,
     weights_from_alpha,
     weights_from_density,
 )
@@ -132,3 +134,37 @@ def test_mean_depth_and_disparity_of_nothing_are_zero_and_never_nan() -> None:
     disparity(weights, depths).sum().backward()
     assert weights.grad is not None
     assert bool(weights.grad.isfinite().all())
+
+
+def naive_neus(values: list[float], sharpness: float) -> list[float]:
+    """Alphas of NeuS's equation 13 and their products, as a loop."""
+    outside = [1 / (1 + math.exp(sharpness * value)) for value in values]
+    light, weights = 1.0, []
+    for before, after in pairwise(outside):
+        alpha = max((before - after) / before, 0.0)
+        weights.append(light * alpha)
+        light *= 1 - alpha
+    return weights
+
+
+def weights_of_field(values: Tensor, sharpness: float) -> Tensor:
+    thickness = thickness_from_field(values, sharpness)
+    return weights_from_density(thickness, torch.ones_like(thickness))
+
+
+@given(values=st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=12), sharpness=st.floats(1, 50))
+def test_weights_of_a_field_are_those_of_neus(values: list[float], sharpness: float) -> None:
+    found = weights_of_field(torch.tensor(values, dtype=torch.float64), sharpness)
+    torch.testing.assert_close(found.tolist(), naive_neus(values, sharpness), atol=1e-9, rtol=0)
+
+
+def test_sharp_fields_stop_all_light_where_they_are_first_crossed() -> None:
+    values = torch.tensor([-0.5, -0.2, 0.1, 0.4, -0.3, 0.2])
+    torch.testing.assert_close(weights_of_field(values, 1000.0), torch.tensor([0.0, 1, 0, 0, 0]))
+
+
+def test_fields_deep_inside_and_far_outside_have_finite_gradients() -> None:
+    values = torch.tensor([-1.0, 1.0, 2.0, -1.0], requires_grad=True)
+    weights_of_field(values, 1e4).square().sum().backward()
+    assert values.grad is not None
+    assert bool(values.grad.isfinite().all())

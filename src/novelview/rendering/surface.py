@@ -22,6 +22,9 @@ from novelview.geometry.rays import Rays
 Field: TypeAlias = Callable[[Float[Tensor, "p 3"]], Float[Tensor, " p"]]
 """An implicit surface: positive inside, negative outside. An occupancy's logit is one, and a negated signed distance."""
 
+Empty: TypeAlias = Callable[[Float[Tensor, "*b 3"]], Bool[Tensor, "*b"]]
+"""Where such a field is known to be negative without asking it: :class:`~novelview.rendering.empty_space.EmptySpace`."""
+
 # Samples of a ray that are looked up at a time: what lies behind a surface is not.
 _AT_ONCE = 8
 
@@ -53,6 +56,7 @@ def first_crossing(
     samples: int,
     iterations: int = 8,
     points_at_once: int = 1 << 17,
+    empty: Empty | None = None,
 ) -> Crossing:
     """Walk along rays to the first sample inside, and find the surface between it and the one before (spec 6).
 
@@ -65,10 +69,12 @@ def first_crossing(
         samples: per ray, at least 2.
         iterations: of the secant method (regula falsi).
         points_at_once: bounds the memory.
+        empty: samples there count as outside and are not asked, those at the ends of a crossing excepted; ``deepest`` then
+            leaves them out. A ray on which one is found not to be outside is searched again without.
     """
     each = max(1, points_at_once // _AT_ONCE)
     walks = [
-        _walk(field, rays[some], near[some], far[some], samples)
+        _walk(field, rays[some], near[some], far[some], samples, empty)
         for some in torch.arange(len(rays), device=near.device).split(each)
     ]
     bracket, deepest = (torch.cat([walk[i] for walk in walks], dim=-1) for i in (0, 1))
@@ -81,7 +87,12 @@ def first_crossing(
 
 
 def _walk(
-    field: Field, rays: Rays, near: Float[Tensor, " r"], far: Float[Tensor, " r"], samples: int
+    field: Field,
+    rays: Rays,
+    near: Float[Tensor, " r"],
+    far: Float[Tensor, " r"],
+    samples: int,
+    empty: Empty | None,
 ) -> tuple[Float[Tensor, "4 r"], Float[Tensor, " r"], Bool[Tensor, " r"]]:
     """What :func:`_around_first` says of each ray, NaN where nothing is crossed; the deepest sample; what begins inside."""
     depths = linear_depths(near, far, samples)
@@ -91,7 +102,7 @@ def _walk(
     part = values = depths[:, :0]
     for begin in range(0, samples, _AT_ONCE):
         ahead = depths[walking, begin : begin + _AT_ONCE]
-        found = field(rays[walking].at(ahead).reshape(-1, 3)).reshape(ahead.shape)
+        found = _asked(field, rays[walking].at(ahead), empty)
         if begin == 0:
             inside = found[:, 0] >= 0
         part, values = torch.cat([part, ahead], dim=-1), torch.cat([values, found], dim=-1)
@@ -107,7 +118,38 @@ def _walk(
         walking, part, values = walking[onward], part[onward, -1:], values[onward, -1:]
         if not len(walking):
             break
+    if empty is not None:
+        _make_exact(field, rays, near, far, samples, (bracket, deepest, inside))
     return bracket, deepest, inside
+
+
+def _asked(field: Field, points: Float[Tensor, "r s 3"], empty: Empty | None) -> Float[Tensor, "r s"]:
+    """The field, minus infinity where it is known to be negative."""
+    if empty is None:
+        return field(points.reshape(-1, 3)).reshape(points.shape[:-1])
+    unknown = ~empty(points)
+    found = torch.full_like(points[..., 0], -math.inf)
+    found[unknown] = field(points[unknown])
+    return found
+
+
+def _make_exact(
+    field: Field,
+    rays: Rays,
+    near: Float[Tensor, " r"],
+    far: Float[Tensor, " r"],
+    samples: int,
+    found: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    """Asks for what crossings begin with; rays on which it is not negative, as it should be, are walked in full."""
+    bracket = found[0]
+    unknown = torch.nonzero(bracket[2].isneginf())[:, 0]
+    bracket[2, unknown] = field(rays[unknown].at(bracket[0, unknown, None])[:, 0])
+    wrong = unknown[~(bracket[2, unknown] < 0)]
+    if len(wrong):
+        again = _walk(field, rays[wrong], near[wrong], far[wrong], samples, None)
+        for table, value in zip(found, again, strict=True):
+            table[..., wrong] = value
 
 
 def _around_first(

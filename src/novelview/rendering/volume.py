@@ -6,6 +6,7 @@ The samples of a ray are ordered from the eye outwards along the last axis (the 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,6 +21,21 @@ def alpha_from_density(
         deltas: lengths of the intervals.
     """
     return 1 - torch.exp(-density * deltas)
+
+
+def thickness_from_field(values: Float[Tensor, "*b n"], sharpness: float) -> Float[Tensor, "*b s"]:
+    """How much light stops between neighbouring places if the surface is somewhere around a field's zero.
+
+    A place is outside with probability sigmoid(-sharpness * value); light stops where this falls (NeuS, Wang et al.,
+    NeurIPS 2021, equation 13): :func:`weights_from_density` makes weights of it, with intervals of length 1. The higher the
+    sharpness, the closer they are to one weight at the first crossing.
+
+    Args:
+        values: of the field, positive inside, at n = s + 1 places.
+        sharpness: positive; 1 / sharpness is how blurred the surface is, in the field's unit.
+    """
+    outside = F.logsigmoid(-sharpness * values)
+    return F.relu(outside[..., :-1] - outside[..., 1:])
 
 
 def weights_from_alpha(alpha: Float[Tensor, "*b s"], epsilon: float = 0.0) -> Float[Tensor, "*b s"]:

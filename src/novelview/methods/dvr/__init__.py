@@ -12,6 +12,7 @@ from novelview.data.samplers import PixelSampler, RaySampler
 from novelview.data.samples import SampleSampler
 from novelview.data.scene import Scene
 from novelview.data.scene_list import mixed_samples
+from novelview.data.sparse import with_sparse_depths
 from novelview.data.tiles import TileSampler
 from novelview.errors import MethodError
 from novelview.methods.dvr.checkpoint import load_official, load_official_single
@@ -22,7 +23,11 @@ from novelview.methods.dvr.presets import PRESETS, SINGLE_PRESETS
 from novelview.methods.dvr.single import SingleConfig, SingleView
 from novelview.methods.method import MethodSpec, Traits
 from novelview.methods.recipe import Recipe
-from novelview.types import Bounds
+from novelview.types import Bounds, Views
+
+# Share of the rays, or of the patches, that sparse depths get: the authors march all key points of a view beside its 2048
+# pixels.
+KNOWN_SHARE = 0.25
 
 PAPER = "Niemeyer et al., Differentiable Volumetric Rendering, CVPR 2020"
 
@@ -34,9 +39,34 @@ def build(config: DVRConfig, bounds: Bounds | None) -> DVR:
 
 
 def sampler(scenes: Sequence[Scene], config: DVRConfig, recipe: Recipe, seed: int) -> PixelSampler:
+    """Pixels of the first scene's training views, with depths where these are learnt from.
+
+    Raises:
+        MethodError: they are, and the scene has neither depth maps nor sparse points of which it is known who sees them.
+    """
+    views, known_share = scenes[0].train, 0.0
+    if config.losses.depth or config.losses.place:
+        views, known_share = _with_depths(scenes[0], config)
     if config.losses.change:
-        return TileSampler(scenes[0].train, recipe.batch, seed, tile=2)
-    return RaySampler(scenes[0].train, recipe.batch, seed)
+        return TileSampler(views, recipe.batch, seed, tile=2, known_share=known_share)
+    return RaySampler(views, recipe.batch, seed, known_share=known_share)
+
+
+def _with_depths(scene: Scene, config: DVRConfig) -> tuple[Views, float]:
+    """The training views with depths, and the share of what is drawn that goes where these are known."""
+    views = scene.train
+    dense = views.has_depths and not config.key_points
+    if not (dense or views.has_sparse_depths):
+        raise MethodError(
+            "There are no depths to learn from",
+            where=scene.name,
+            why=f"losses.depth is {config.losses.depth:g}, losses.place {config.losses.place:g} and key_points "
+            f"{config.key_points}; the capture has {'no' if views.has_depths else 'neither depth maps nor'} sparse points "
+            "with the views that see them",
+            cure="add depth maps, or open COLMAP's model or a pcl.npz with visibility arrays; or learn without depths: "
+            "--preset multi-view, or both weights 0",
+        )
+    return (views, 0.0) if dense else (with_sparse_depths(views), KNOWN_SHARE)
 
 
 def build_single(config: SingleConfig, bounds: Bounds | None) -> SingleView:
@@ -45,8 +75,10 @@ def build_single(config: SingleConfig, bounds: Bounds | None) -> SingleView:
 
 def single_sampler(scenes: Sequence[Scene], config: SingleConfig, recipe: Recipe, seed: int) -> SampleSampler:
     """Of captures, one for each shape; procedural shapes where no capture is named."""
-    made = ShapePairs(config.shapes, config.train_size, seed)
-    return mixed_samples(made.item, scenes, lambda scene: pairs_of(scene, seed), 0.0, recipe.batch, seed)
+    made = ShapePairs(config.shapes, config.train_size, seed, hull=config.hull)
+    return mixed_samples(
+        made.item, scenes, lambda scene: pairs_of(scene, seed, hull=config.hull), 0.0, recipe.batch, seed
+    )
 
 
 def watched() -> Scene:

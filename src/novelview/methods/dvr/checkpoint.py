@@ -24,7 +24,8 @@ UNIT = Bounds(
     unbounded=False,
     background=(1.0, 1.0, 1.0),
 )
-SEARCH = SearchConfig(beyond=(0.0, 2.4), keep_sign=False, render_samples=1024)
+# Nothing is skipped, which could lose what is thinner and steeper than all around it.
+SEARCH = SearchConfig(beyond=(0.0, 2.4), keep_sign=False, render_samples=1024, skip_cells=0)
 OFFICIAL = DVRConfig(search=SEARCH)
 OFFICIAL_SINGLE = SingleConfig(batch_norm=True, search=SEARCH)
 

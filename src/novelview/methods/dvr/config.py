@@ -29,7 +29,7 @@ class DecoderConfig:
 class GridsConfig:
     """Grids of features and small networks that make a signed distance and a colour of them."""
 
-    resolutions: tuple[int, ...] = (16, 32, 64, 128)
+    resolutions: tuple[int, ...] = (8, 16, 32, 64, 128)
     """Nodes per axis of each grid, coarse to fine."""
     features: int = 4
     """Channels of each grid, once for the shape and once for the colour."""
@@ -37,7 +37,7 @@ class GridsConfig:
     """Channels of the hidden layer of both networks."""
     radius: float = 0.35
     """Of the sphere that the shape is at first; the cube's half side is 0.5."""
-    open_until: float = 0.5
+    open_until: float = 0.9
     """Share of the training after which the finest grid is used; before, one after the other is added."""
     seen_from: bool = True
     """Whether colours may depend on normal and viewing direction."""
@@ -64,6 +64,8 @@ class SearchConfig:
     """Steps at which the next of these begins."""
     render_samples: int = 512
     """Samples per ray of pictures."""
+    skip_cells: int = 48
+    """Cells along each side of the cube: pictures ask nothing where one is surely empty; 0: all samples are asked."""
     iterations: int = 8
     """Steps of the secant method."""
     padding: float = 0.1
@@ -86,9 +88,10 @@ class SearchConfig:
                 f"Bad search.sample_steps {list(self.sample_steps)}",
                 cure=f"give {len(self.samples) - 1} increasing numbers, one less than samples",
             )
-        if self.iterations < 0 or self.padding < 0:
+        if min(self.iterations, self.padding, self.skip_cells) < 0:
             raise ConfigError(
-                "search.iterations and search.padding cannot be negative", cure="give 0 or more"
+                "search.iterations, search.padding and search.skip_cells cannot be negative",
+                cure="give 0 or more",
             )
 
     def samples_at(self, step: int) -> int:
@@ -134,9 +137,43 @@ class LossConfig:
             raise ConfigError(f"Bad losses.sharpness {self.sharpness}", cure="give two positive numbers")
 
     def sharpness_at(self, share: float) -> float:
-        """Between the first and the last, evenly in its logarithm, after a share of the training."""
-        first, last = self.sharpness
-        return first * (last / first) ** share
+        """After a share of the training."""
+        return _between(self.sharpness, share)
+
+
+@dataclass(frozen=True)
+class StartConfig:
+    """A beginning in which every place along a ray may be the surface, which finds hollows that masks do not show.
+
+    Memory grows with its samples; afterwards, rays are searched as published.
+    """
+
+    until: float = 0.0
+    """Share of the training that it takes; 0: none, as published."""
+    samples: int = 48
+    """Places per ray."""
+    sharpness: tuple[float, float] = (10.0, 100.0)
+    """How many times the field is the logit of being inside, at first and at last."""
+    opacity: float = 0.1
+    """Weight of the agreement of masks with how much of a ray's light stops."""
+    distance: float = 0.001
+    """What the weight of the loss of that name is meanwhile: a field that may bend finds hollows, a stiff one does not."""
+
+    def __post_init__(self) -> None:
+        _positive("start", self, "samples")
+        if not 0 <= self.until <= 1:
+            raise ConfigError(f"Bad start.until {self.until}", cure="give a share from 0 to 1")
+        if min(self.sharpness) <= 0:
+            raise ConfigError(f"Bad start.sharpness {self.sharpness}", cure="give two positive numbers")
+        if min(self.opacity, self.distance) < 0:
+            raise ConfigError(
+                f"Bad weights start.opacity {self.opacity}, start.distance {self.distance}",
+                cure="give 0 or more",
+            )
+
+    def sharpness_at(self, share: float) -> float:
+        """After a share of the training, before ``until``."""
+        return _between(self.sharpness, share / self.until)
 
 
 @dataclass(frozen=True)
@@ -153,6 +190,10 @@ class DVRConfig:
     """How the surface is searched for along rays."""
     losses: LossConfig = field(default_factory=LossConfig)
     """Weights of the losses."""
+    start: StartConfig = field(default_factory=StartConfig)
+    """A beginning that finds hollows."""
+    key_points: bool = False
+    """Take depths from sparse points even where there are depth maps, as the authors' model from structure from motion."""
 
     def __post_init__(self) -> None:
         if self.form == "decoder":
@@ -171,6 +212,12 @@ def require_colours(decoder: DecoderConfig, losses: LossConfig) -> None:
             why=f"decoder.coloured is False, losses.colour {losses.colour}, losses.change {losses.change}",
             cure="set both weights to 0, or decoder.coloured to True",
         )
+
+
+def _between(ends: tuple[float, float], share: float) -> float:
+    """From the first to the last, evenly in the logarithm."""
+    first, last = ends
+    return first * (last / first) ** share
 
 
 def _positive(section: str, values: object, *names: str) -> None:

@@ -14,7 +14,7 @@ from novelview.geometry.rays import Rays, intersect_box
 from novelview.methods.dvr import losses
 from novelview.methods.dvr.config import LossConfig, SearchConfig
 from novelview.methods.dvr.shape import Shape
-from novelview.rendering.surface import Crossing, central_differences, first_crossing, implicit_depth
+from novelview.rendering.surface import Crossing, Empty, central_differences, first_crossing, implicit_depth
 
 # Half side of the cube that holds the object.
 HALF = 0.5
@@ -29,12 +29,14 @@ class Seen:
         rgb: in [0, 1].
         mask: share of the pixel that the object covers.
         depth: ray parameter of the surface, 0 where unknown; None: nowhere known.
+        hull: ray parameter of the visual hull, likewise; where rays should meet the shape if ``depth`` is not learnt from.
     """
 
     rays: Rays
     rgb: Float[Tensor, "r 3"]
     mask: Float[Tensor, " r"]
     depth: Float[Tensor, " r"] | None = None
+    hull: Float[Tensor, " r"] | None = None
 
     def __len__(self) -> int:
         return len(self.rgb)
@@ -77,12 +79,23 @@ def cube_span(
     return near, far, passes if beyond is None else torch.ones_like(passes)
 
 
-def search(shape: Shape, rays: Rays, config: SearchConfig, samples: int) -> Crossing:
-    """Where rays meet the shape; those that miss the cube, and may not be searched beyond it, meet nothing."""
+def search(
+    shape: Shape, rays: Rays, config: SearchConfig, samples: int, empty: Empty | None = None
+) -> Crossing:
+    """Where rays meet the shape; those that miss the cube, and may not be searched beyond it, meet nothing.
+
+    Where it is known to be ``empty``, the shape is not asked.
+    """
     near, far, some = cube_span(rays, HALF + config.padding / 2, config.beyond)
     place = torch.nonzero(some)[:, 0]
     found = first_crossing(
-        shape.field, rays[place], near[place], far[place], samples=samples, iterations=config.iterations
+        shape.field,
+        rays[place],
+        near[place],
+        far[place],
+        samples=samples,
+        iterations=config.iterations,
+        empty=empty,
     )
     nowhere = torch.zeros_like(some)
     return Crossing(
@@ -134,7 +147,7 @@ def learn(
         empty = _empty_points(seen, chance.empty, places, met, search_config)
         parts["empty"] = losses.empty_loss(shape.field(empty))
     if weights.filled:
-        exact = seen.depth if weights.depth or weights.place else None
+        exact = seen.depth if weights.depth or weights.place else seen.hull
         filled = _filled_points(seen, chance.filled, exact, ~met, search_config)
         parts["filled"] = losses.filled_loss(shape.field(filled))
     if weights.normal:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.errors import MethodError
+from novelview.methods.dvr.candidates import learn_candidates
 from novelview.methods.dvr.config import DVRConfig
 from novelview.methods.dvr.decoder import Decoder
 from novelview.methods.dvr.grids import Grids
@@ -41,20 +43,19 @@ class DVR(Method):
             )
         chance = Chance.drawn(draws.rand(len(batch), Chance.NUMBERS).to(batch.rgb.device))
         seen = Seen(self.cube.rays(batch.rays), batch.rgb, batch.mask, batch.depth)
-        search, losses = self.config.search, self.config.losses
-        parts = learn(
-            self.shape,
-            seen,
-            chance,
-            search,
-            losses,
-            samples=search.samples_at(step),
-            sharpness=losses.sharpness_at(self._progress),
-        )
+        parts = self._parts(seen, chance, step)
         # The authors sum; means make slices of a batch add up, and Adam does not tell them apart.
         means = {name: value / len(batch) for name, value in parts.items()}
         total = torch.stack(list(means.values())).sum()
         return Loss(total, {name: value.detach() for name, value in means.items()})
+
+    def _parts(self, seen: Seen, chance: Chance, step: int) -> dict[str, Tensor]:
+        search, losses, start = self.config.search, self.config.losses, self.config.start
+        if self._progress < start.until:
+            sharpness = start.sharpness_at(self._progress)
+            return learn_candidates(self.shape, seen, chance, search, losses, start, sharpness=sharpness)
+        samples, sharpness = search.samples_at(step), losses.sharpness_at(self._progress)
+        return learn(self.shape, seen, chance, search, losses, samples=samples, sharpness=sharpness)
 
     def advance(self, step: int, steps: int) -> bool:
         self._progress = step / steps

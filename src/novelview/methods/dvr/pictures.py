@@ -15,11 +15,14 @@ from novelview.methods.chunks import look_through, rays_at_once
 from novelview.methods.dvr.config import SearchConfig
 from novelview.methods.dvr.learning import HALF, search
 from novelview.methods.dvr.shape import Shape
+from novelview.rendering.empty_space import EmptySpace
 from novelview.surface import ImplicitSurface
 from novelview.types import Bounds, Frames
 
 WHITE = (1.0, 1.0, 1.0)
 RAYS_AT_ONCE = {"cpu": 16_384, "cuda": 65_536}
+# Empty space is looked for where rays have so many times more samples than that asks for.
+WORTH = 4
 
 
 @dataclass(frozen=True)
@@ -71,19 +74,33 @@ def surface_of(shape: Shape, cube: Cube, config: SearchConfig, device: torch.dev
 def render_shape(
     shape: Shape, cube: Cube, cameras: Cameras, config: SearchConfig, device: torch.device
 ) -> Frames:
-    """Colour, depth and hits of every pixel; only what is hit is coloured."""
+    """Colour, depth and hits of every pixel; only what is hit is coloured, and empty space is looked for once."""
     at_once, frames = rays_at_once(device, RAYS_AT_ONCE), []
+    empty = _empty_space(shape, cameras, config, device)
+    look = partial(_pixels, shape=shape, cube=cube, config=config, empty=empty)
     for i in range(len(cameras)):
-        look = partial(_pixels, shape=shape, cube=cube, config=config)
         pixels = look_through(cameras[i], device, at_once, look)[None]
         frames.append(Frames(pixels[..., :3], pixels[..., 3], pixels[..., 4]))
     return Frames.concatenate(frames)
 
 
-def _pixels(rays: Rays, *, shape: Shape, cube: Cube, config: SearchConfig) -> Float[Tensor, "r 5"]:
+def _empty_space(
+    shape: Shape, cameras: Cameras, config: SearchConfig, device: torch.device
+) -> EmptySpace | None:
+    """What need not be searched of the cube; None where that is not wanted, or finding out would cost too much."""
+    samples = int(cameras.sizes.prod(dim=-1).sum()) * config.render_samples
+    if not config.skip_cells or samples < WORTH * (config.skip_cells + 1) ** 3:
+        return None
+    corner = torch.full((3,), HALF + config.padding / 2, device=device)
+    return EmptySpace.of(shape.field, -corner, corner, cells=config.skip_cells)
+
+
+def _pixels(
+    rays: Rays, *, shape: Shape, cube: Cube, config: SearchConfig, empty: EmptySpace | None
+) -> Float[Tensor, "r 5"]:
     """Colour, depth along z and opacity."""
     rays = cube.rays(rays)
-    found = search(shape, rays, config, config.render_samples)
+    found = search(shape, rays, config, config.render_samples, empty)
     hit, depth = found.hit, torch.where(found.hit, found.depth, 0.0)
     rgb = torch.tensor(cube.background, device=depth.device).expand(len(rays), 3).clone()
     rgb[hit] = shape.colour(rays[hit].at(depth[hit][:, None])[:, 0], rays.directions[hit])

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from novelview.methods.dvr.config import DecoderConfig, DVRConfig, GridsConfig, LossConfig, SearchConfig
+from novelview.methods.dvr.config import (
+    DecoderConfig,
+    DVRConfig,
+    GridsConfig,
+    LossConfig,
+    SearchConfig,
+    StartConfig,
+)
 from novelview.methods.dvr.single import SingleConfig
 from novelview.methods.method import Preset
 from novelview.methods.recipe import Recipe
@@ -14,16 +21,18 @@ PRESETS = {
     "grids": Preset(
         DVRConfig(
             form="grids",
-            search=SearchConfig(samples=(48, 96), sample_steps=(1000,), render_samples=256),
+            search=SearchConfig(samples=(96,), sample_steps=(), render_samples=256),
             losses=LossConfig(
                 change=0.0,
                 empty=0.0,
                 filled=0.0,
-                normal=0.0,
+                normal=0.05,
+                normal_reach=0.02,
                 mask=5.0,
                 distance=0.1,
                 normal_step=1 / 64,
             ),
+            start=StartConfig(until=0.8),
         ),
         Recipe(steps=2000, batch=2048, learning_rate=1e-2, final_fraction=0.05),
         "the practical one: minutes on two CPU cores",
@@ -38,6 +47,11 @@ PRESETS = {
         PAPER,
         "the same with depth maps of the photographs",
     ),
+    "multi-view-sfm": Preset(
+        DVRConfig(losses=LossConfig(place=1.0), key_points=True),
+        PAPER,
+        "the same with the depths of sparse points of structure from motion",
+    ),
     "tiny": Preset(
         DVRConfig(
             form="grids",
@@ -46,6 +60,7 @@ PRESETS = {
             losses=LossConfig(
                 change=0.0, empty=0.0, filled=0.0, normal=0.0, mask=5.0, distance=0.1, normal_step=0.05
             ),
+            start=StartConfig(until=0.5, samples=16),
         ),
         Recipe(steps=60, batch=256, learning_rate=2e-2),
         "for tests: seconds on a CPU, coarse results",
@@ -62,14 +77,14 @@ SINGLE_PRESETS = {
             code=64,
             side=64,
             pixels=256,
-            search=SearchConfig(samples=(32,), sample_steps=(), render_samples=128),
+            search=SearchConfig(samples=(16, 32), sample_steps=(2000,), render_samples=128),
             losses=LossConfig(change=0.0, depth=10.0, normal=0.05),
         ),
-        Recipe(steps=4000, batch=16, learning_rate=5e-4, final_fraction=0.1),
+        Recipe(steps=3000, batch=16, learning_rate=5e-4, final_fraction=0.1),
         "a small network for small families of shapes, with depth: half an hour on two CPU cores",
     ),
     "rgb": Preset(
-        SingleConfig(decoder=DecoderConfig(width=128), batch_norm=True),
+        SingleConfig(decoder=DecoderConfig(width=128), batch_norm=True, hull=True),
         PAPER_SINGLE,
         "the paper's model that learns from colours and masks alone; weeks on a GPU",
     ),

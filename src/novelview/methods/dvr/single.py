@@ -44,6 +44,8 @@ class SingleConfig:
     """How the surface is searched for along rays."""
     losses: LossConfig = field(default_factory=lambda: LossConfig(change=0.0, normal=0.05))
     """Weights of the losses."""
+    hull: bool = False
+    """Points that ought to lie inside are on the visual hull of the masks, as published for colours alone, not anywhere."""
 
     def __post_init__(self) -> None:
         for name in ("code", "side", "pixels", "shapes", "train_size"):
@@ -54,6 +56,12 @@ class SingleConfig:
                 f"Bad losses.change {self.losses.change}",
                 why="pixels of many objects are learnt from one by one",
                 cure="set it to 0",
+            )
+        if self.hull and (self.losses.depth or self.losses.place):
+            raise ConfigError(
+                "The visual hull is for shapes that are learnt without depth",
+                why=f"hull is True, losses.depth {self.losses.depth:g}, losses.place {self.losses.place:g}",
+                cure="set hull to False, or both weights to 0",
             )
         require_colours(self.decoder, self.losses)
 
@@ -107,7 +115,7 @@ class SingleView(Method):
         for sample, code, drawn in zip(batch, codes, numbers, strict=True):
             found = learn(
                 Decoded(self.decoder, code),
-                _seen(sample, drawn[:, :2], device),
+                _seen(sample, drawn[:, :2], device, config.hull),
                 Chance.drawn(drawn[:, 2:].to(device)),
                 config.search,
                 config.losses,
@@ -124,8 +132,8 @@ class SingleView(Method):
         return self.decoder.fc_p.weight.device
 
 
-def _seen(sample: Sample, places: Float[Tensor, "p 2"], device: torch.device) -> Seen:
-    """Pixels of the view to predict, at places in the unit square."""
+def _seen(sample: Sample, places: Float[Tensor, "p 2"], device: torch.device, hull: bool) -> Seen:
+    """Pixels of the view to predict, at places in the unit square; whether its depth map is that of the visual hull."""
     target = sample.targets
     if not target.has_masks:
         raise DataError("DVR learns from masks", where=target.names[0], cure="add masks to the data")
@@ -138,5 +146,6 @@ def _seen(sample: Sample, places: Float[Tensor, "p 2"], device: torch.device) ->
         Cube.around(sample.bounds).rays(rays.to(device)),
         target.image(0).reshape(-1, 3)[pixel].to(device),
         target.mask(0).reshape(-1)[pixel].to(device),
-        depth,
+        depth=None if hull else depth,
+        hull=depth if hull else None,
     )
