@@ -36,7 +36,8 @@ HEAD = """# DVR: memory of a training step
 Made by `benchmarks/dvr_memory.py`: torch {torch}, 1 thread, {rays} rays through the middle of a view of the object
 `{name}`, the decoder {width}x5. A step is the sum of all colours and its gradient for all parameters. MiB by which the
 resident size of a fresh process grew at most in the step, and all of it; "all samples": the same network with every sample
-composited, and so kept for the backward pass.
+composited, and so kept for the backward pass. Freed buffers go back to the system at once (MALLOC_MMAP_THRESHOLD_ 65536);
+otherwise gaps between them count, about 50 MiB with 256 samples.
 
 | samples per ray | DVR: growth | DVR: process | all samples: growth | all samples: process |
 |---|---|---|---|---|
@@ -81,7 +82,8 @@ def measured(way: str, samples: int, options: Options, file: Path) -> str:
     """Two cells, out of a process of its own."""
     numbers = map(str, (samples, options.rays, options.width))
     command = [sys.executable, __file__, way, *numbers, str(file)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    # Freed buffers go back to the system at once: the largest size is that of buffers in use, not of gaps between them.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     before, after = (float(word) for word in done.stdout.split())
     return f"{after - before:.0f} | {after:.0f}"

@@ -2,7 +2,7 @@
 
     python benchmarks/dvr_single.py [--shapes 300] [--steps 4000] [--out RUN] [--write]
 
-Trains ``dvr-single`` on procedural shapes, then reconstructs others, each from one photograph. ``--out`` keeps the training
+Trains ``dvr-single`` on procedural chairs, then reconstructs others, each from one photograph. ``--out`` keeps the training
 and goes on with it. ``--write`` keeps the row in ``benchmarks/results/dvr_single.md``; those of other settings stay.
 """
 
@@ -28,6 +28,7 @@ from novelview.data.procedural.objects import make_object  # noqa: E402
 from novelview.data.visual_hull import GridField  # noqa: E402
 from novelview.evaluation.geometry import volume_iou  # noqa: E402
 from novelview.methods.discovery import find  # noqa: E402
+from novelview.methods.dvr.pairs import FAMILY  # noqa: E402
 from novelview.methods.dvr.pictures import Cube  # noqa: E402
 from novelview.methods.dvr.single import SingleView  # noqa: E402
 from novelview.methods.method import Preset  # noqa: E402
@@ -45,7 +46,7 @@ CORNER = torch.full((3,), 0.5)
 NODES, LEVELS = 48, 41
 HEAD = """# DVR from one photograph
 
-Made by `benchmarks/dvr_single.py`: torch {torch}, {processor}, {threads} threads.
+Made by `benchmarks/dvr_single.py`: torch {torch}, {processor}, {threads} threads. The family: procedural chairs.
 Volume IoU by {points:,} random points of the unit cube around each shape's box, which all are told. Unseen: shapes
 {unseen:,} and on, one photograph each; seen: shapes that were learnt from, a photograph that was not. Mean shape: the mean
 of the fields of all shapes that were learnt from, cut at the level at which its IoU with these is best.
@@ -128,7 +129,7 @@ def scores(method: SingleView, mean: Field, numbers: range, options: Options) ->
     for number in numbers:
         # Cameras of a training have other numbers of views, so that no photograph is known.
         size = method.config.train_size
-        scene = object_scene("shape", number, views=1, size=size, test_every=0, supersample=1)
+        scene = object_scene(FAMILY, number, views=1, size=size, test_every=0, supersample=1, upper=True)
         truth = in_cube(number, scene.bounds)
         shape = method.shape(method.condition(scene.train, scene.bounds))
         for scored, field in ((found, shape.field), (plain, mean)):
@@ -139,7 +140,7 @@ def scores(method: SingleView, mean: Field, numbers: range, options: Options) ->
 
 def in_cube(number: int, bounds: Bounds | None = None) -> Callable[[Tensor], Tensor]:
     """The field of a shape in the unit cube around its box."""
-    solid = make_object("shape", number)
+    solid = make_object(FAMILY, number)
     bounds = bounds or Bounds(0.1, 10.0, solid.box_min, solid.box_max, unbounded=False)
     cube = Cube.around(bounds)
     centre = torch.tensor(cube.centre)

@@ -15,6 +15,7 @@ from PIL import Image
 
 import novelview as nv
 from novelview.cli.main import VERBS, main
+from novelview.cli.options import SceneOptions, parse
 from novelview.cli.train import _find_method, _names_run
 from novelview.data.open import open_scene
 from novelview.data.procedural import write_capture
@@ -346,3 +347,13 @@ def test_the_overview_names_every_verb(capsys: pytest.CaptureFixture[str]) -> No
     assert all(f"  {verb} " in text for verb in VERBS)
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == nv.__version__
+
+
+def test_a_scene_may_keep_the_coordinates_of_its_capture(capture: Path) -> None:
+    words = ["--data", str(capture)]
+    moved, kept = (parse(SceneOptions, [*words, *flag], "x").open() for flag in ([], ["--no-normalise"]))
+    assert kept.to_input.scale == 1
+    assert moved.to_input.scale != 1
+    torch.testing.assert_close(
+        moved.to_input.points(moved.train.cameras.centres), kept.train.cameras.centres, atol=1e-4, rtol=1e-4
+    )

@@ -46,6 +46,8 @@ class SceneOptions:
     """Farthest visible depth in the capture's units; estimated when absent."""
     masks: MaskUse = "object"
     """What masks mean. object: nothing is there outside them; ignore: as if there were none."""
+    normalise: bool = True
+    """Work in a frame of the scene's own, with z up; no: in the capture's coordinates, which official weights may need."""
 
     def open(self) -> Scene:
         """Read the capture.

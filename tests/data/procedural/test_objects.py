@@ -251,3 +251,16 @@ def test_surface_points_are_on_the_surface(name: str, generator: torch.Generator
     torch.testing.assert_close(normals.norm(dim=-1), torch.ones(3000).double())
     assert float(((solid.field(points - 0.004 * normals) > 0).double()).mean()) > 0.97
     assert float(((solid.field(points + 0.004 * normals) < 0).double()).mean()) > 0.97
+
+
+def test_chairs_differ_and_all_look_the_same_way() -> None:
+    """A back at the far end of y, above the seat; nothing like it at the near end."""
+    seen = set()
+    for seed in range(12):
+        chair = make_object("chair", seed)
+        seen.add((chair.box_min, chair.box_max))
+        y = torch.tensor([chair.box_min[1], chair.box_max[1]]) * 0.85
+        z = torch.full((2,), chair.box_max[2] * 0.8)
+        back = chair.field(torch.stack([torch.zeros(2), y, z], dim=-1)) > 0
+        assert back.tolist() == [False, True], seed
+    assert len(seen) == 12

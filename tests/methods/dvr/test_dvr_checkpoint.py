@@ -139,6 +139,7 @@ def test_a_family_loads(tmp_path: Path) -> None:
     assert same(method.encoder, model.encoder)
     assert (method.config.code, method.config.decoder) == (CODE, DecoderConfig(WIDTH, BLOCKS))
     assert method.config.batch_norm
+    assert method.config.unit_cube
     images, points = torch.rand(1, 3, 64, 64), torch.rand(5, 3)
     code = model.eval().encoder(images)[0]
     torch.testing.assert_close(method.encoder(images)[0], code)

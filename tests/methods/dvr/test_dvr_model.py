@@ -281,6 +281,19 @@ def test_a_photograph_makes_the_code(cameras: Cameras) -> None:
     assert method.surface(known).lower == pytest.approx([value - 0.55 * EDGE for value in CENTRE])
 
 
+def test_shapes_may_stand_in_the_unit_cube() -> None:
+    method, sample = SingleView(replace(SMALL, unit_cube=True)).eval(), single_sample()
+    known = method.condition(sample.sources, BOUNDS)
+    assert (known.cube.centre, known.cube.scale) == ((0.0, 0.0, 0.0), 1.0)
+    assert known.cube.background == BOUNDS.background
+    # Training looks there, too: bounds say nothing but the background.
+    losses = [
+        float(method.loss((replace(sample, bounds=bounds),), 0, Draws(generator_for(0))).total.detach())
+        for bounds in (BOUNDS, sample.bounds)
+    ]
+    assert losses[0] == losses[1]
+
+
 def test_slices_of_samples_add_up() -> None:
     method, sample = SingleView(SMALL), single_sample()
     whole = method.loss((sample, sample), 0, Draws(generator_for(0)))

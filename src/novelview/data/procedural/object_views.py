@@ -53,7 +53,7 @@ def object_scene(
 
     Args:
         name: one of :data:`~novelview.data.procedural.objects.OBJECTS`.
-        seed: draws colours, cameras and, of a "shape", the shape.
+        seed: draws colours, cameras and, of a "chair" or a "shape", the shape.
         views: number of views, held-out ones included.
         size: image width and height in pixels.
         test_every: every so many views one is held out, from between the others; 0: none.

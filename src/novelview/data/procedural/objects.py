@@ -1,8 +1,9 @@
 """Coloured solids whose surface is known exactly, for reconstruction: each is a signed distance and a colour in space.
 
 ``ball-and-box``, ``torus``, ``cup``, ``tumbler`` and ``vase`` are the same shape for every seed, in other colours; the
-tumbler is so deep that few cameras see its bottom. ``shape`` is another one for every seed: one to three boxes, ellipsoids,
-cylinders and rings, molten together.
+tumbler is so deep that few cameras see its bottom. Others have another shape for every seed: a ``chair`` has legs or a foot,
+a back and perhaps arms, and always looks along -y; a ``shape`` is one to three boxes, ellipsoids, cylinders and rings,
+molten together, in any position.
 """
 
 from __future__ import annotations
@@ -165,6 +166,27 @@ def _vase(draw: Drawer) -> Made:
     return (Vase(radius=0.24, swell=0.1, waves=1.2, phase=0.55, half_height=0.42),), 0.0
 
 
+def _chair(draw: Drawer) -> Made:
+    """Seat at height 0; numbers are half edges, in any unit."""
+    wide, deep = draw.uniform((0.2, 0.35), 2).tolist()
+    legs, back = draw.uniform((0.12, 0.3), 2).tolist()
+    seat, slab, leg = draw.uniform((0.03, 0.07), 3).tolist()
+    parts = [
+        _at(Box((wide, deep, seat), 0.02), 0.0, 0.0, 0.0),
+        _at(Box((wide, slab, back), 0.02), 0.0, deep - slab, back),
+    ]
+    if draw.integer((0, 3)):
+        corners = [(x, y) for x in (leg - wide, wide - leg) for y in (leg - deep, deep - leg)]
+        parts += [_at(Box((leg, leg, legs), 0.01), x, y, -legs) for x, y in corners]
+    else:
+        parts += [_at(Cylinder(leg, legs), 0.0, 0.0, -legs)]
+        parts += [_at(Cylinder(0.8 * min(wide, deep), 0.04, 0.02), 0.0, 0.0, -2 * legs)]
+    if draw.integer((0, 1)):
+        height = draw.number((0.3, 0.7)) * back
+        parts += [_at(Box((leg, deep, height), 0.01), x, 0.0, height) for x in (leg - wide, wide - leg)]
+    return _fitted(*_fitted(tuple(parts), 0.0, 1.5), 0.5)
+
+
 def _shape(draw: Drawer) -> Made:
     """Parts around the origin, moved and scaled together so that their box fills the unit cube but for some air."""
     count = draw.integer((1, 3))
@@ -217,5 +239,6 @@ OBJECTS: dict[str, Callable[[Drawer], Made]] = {
     "cup": _cup,
     "tumbler": _tumbler,
     "vase": _vase,
+    "chair": _chair,
     "shape": _shape,
 }

@@ -18,7 +18,7 @@ from novelview.errors import MethodError
 from novelview.methods.dvr.checkpoint import load_official, load_official_single
 from novelview.methods.dvr.config import DVRConfig
 from novelview.methods.dvr.model import DVR
-from novelview.methods.dvr.pairs import ShapePairs, pairs_of
+from novelview.methods.dvr.pairs import FAMILY, ShapePairs, pairs_of
 from novelview.methods.dvr.presets import PRESETS, SINGLE_PRESETS
 from novelview.methods.dvr.single import SingleConfig, SingleView
 from novelview.methods.method import MethodSpec, Traits
@@ -83,7 +83,7 @@ def single_sampler(scenes: Sequence[Scene], config: SingleConfig, recipe: Recipe
 
 def watched() -> Scene:
     """A shape that is not learnt from."""
-    return object_scene("shape", 1_000_000, views=9, size=64, test_every=2)
+    return object_scene(FAMILY, 1_000_000, views=9, size=64, test_every=2, upper=True)
 
 
 METHODS = (

@@ -22,6 +22,8 @@ from novelview.rendering.volume import thickness_from_field, weights_from_densit
 
 # Candidates with less than this part of the mean weight are not coloured.
 _LEAST = 0.25
+# Rays of which less stops than this share weigh the less.
+_STOPPED = 0.05
 # One in so many of the coloured ones is asked for its slope.
 _SLOPES = 8
 
@@ -61,8 +63,9 @@ def learn_candidates(
     )
     candidates = _at(rays[ray], middles[ray, place])
     error = (shape.colour(candidates, rays.directions[ray]) - rgb[ray]).abs().sum(dim=-1)
-    likely = weights[ray, place] * mask[ray]
     stopped = weights.sum(dim=-1).clamp(1e-4, 1 - 1e-4)
+    # Where light stops, not whether: otherwise rays would rather pass through than have a wrong colour.
+    likely = weights[ray, place] / stopped[ray].clamp(min=_STOPPED) * mask[ray]
     around = torch.cat([chance.anywhere - HALF, candidates[::_SLOPES].detach()])
     slopes = central_differences(shape.field, around, losses.normal_step).norm(dim=-1)
     parts = {

@@ -27,7 +27,7 @@ UNIT = Bounds(
 # Nothing is skipped, which could lose what is thinner and steeper than all around it.
 SEARCH = SearchConfig(beyond=(0.0, 2.4), keep_sign=False, render_samples=1024, skip_cells=0)
 OFFICIAL = DVRConfig(search=SEARCH)
-OFFICIAL_SINGLE = SingleConfig(batch_norm=True, search=SEARCH)
+OFFICIAL_SINGLE = SingleConfig(batch_norm=True, unit_cube=True, search=SEARCH)
 
 
 def load_official(path: Path, *, config: DVRConfig = OFFICIAL, bounds: Bounds = UNIT) -> DVR:

@@ -156,7 +156,7 @@ class StartConfig:
     """How many times the field is the logit of being inside, at first and at last."""
     opacity: float = 0.1
     """Weight of the agreement of masks with how much of a ray's light stops."""
-    distance: float = 0.001
+    distance: float = 0.003
     """What the weight of the loss of that name is meanwhile: a field that may bend finds hollows, a stiff one does not."""
 
     def __post_init__(self) -> None:

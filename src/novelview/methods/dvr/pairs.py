@@ -18,7 +18,9 @@ from novelview.data.visual_hull import GridField, hull_depth, visual_hull
 from novelview.random import generator_for
 from novelview.types import ImageSource, Sample
 
-# Pictures of a procedural shape.
+# Procedural shapes that are learnt from: they all look the same way, which a photograph tells.
+FAMILY = "chair"
+# Pictures of each.
 VIEWS = 8
 # Cells of a visual hull along the longest side of its box, and bytes of its depth maps that are kept of a scene.
 CELLS, KEPT = 64, 64 << 20
@@ -103,5 +105,7 @@ class ShapePairs:
         return self._pairs(shape)(index)
 
     def _pairs_of(self, shape: int) -> Callable[[int], Sample]:
-        scene = object_scene("shape", shape, views=VIEWS, size=self._size, test_every=0, supersample=1)
+        scene = object_scene(
+            FAMILY, shape, views=VIEWS, size=self._size, test_every=0, supersample=1, upper=True
+        )
         return pairs_of(scene, self._seed, hull=self._hull)

@@ -46,6 +46,11 @@ class Cube:
         x, y, z = ((low + high) / 2 for low, high in spans)
         return Cube((x, y, z), 1 / max(high - low for low, high in spans), bounds.background or WHITE)
 
+    @staticmethod
+    def unit(background: tuple[float, float, float] | None) -> Cube:
+        """That of the scene's own coordinates."""
+        return Cube((0.0, 0.0, 0.0), 1.0, background or WHITE)
+
     def points(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, "p 3"]:
         """Points of the scene in the cube's coordinates."""
         return (points - torch.tensor(self.centre, device=points.device)) * self.scale

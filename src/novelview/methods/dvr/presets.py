@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from novelview.methods.dvr.config import (
     DecoderConfig,
     DVRConfig,
@@ -17,25 +19,28 @@ from novelview.methods.recipe import Recipe
 # The authors stop by hand; one epoch is every view once, and the rate halves after 3000 and 5000 of about 49.
 PAPER = Recipe(steps=300_000, batch=2048, learning_rate=1e-4, decay="exponential", final_fraction=0.25)
 
+GRIDS = DVRConfig(
+    form="grids",
+    search=SearchConfig(samples=(96,), sample_steps=(), render_samples=256),
+    losses=LossConfig(
+        change=0.0,
+        empty=0.0,
+        filled=0.0,
+        normal=0.05,
+        normal_reach=0.02,
+        mask=5.0,
+        distance=0.1,
+        normal_step=1 / 64,
+    ),
+)
+MINUTES = Recipe(steps=2000, batch=2048, learning_rate=1e-2, final_fraction=0.05)
+
 PRESETS = {
-    "grids": Preset(
-        DVRConfig(
-            form="grids",
-            search=SearchConfig(samples=(96,), sample_steps=(), render_samples=256),
-            losses=LossConfig(
-                change=0.0,
-                empty=0.0,
-                filled=0.0,
-                normal=0.05,
-                normal_reach=0.02,
-                mask=5.0,
-                distance=0.1,
-                normal_step=1 / 64,
-            ),
-            start=StartConfig(until=0.8),
-        ),
-        Recipe(steps=2000, batch=2048, learning_rate=1e-2, final_fraction=0.05),
-        "the practical one: minutes on two CPU cores",
+    "grids": Preset(GRIDS, MINUTES, "the practical one: minutes on two CPU cores"),
+    "hollow": Preset(
+        replace(GRIDS, start=StartConfig(until=0.8)),
+        MINUTES,
+        "the same for cups and the like that are photographed from all around: finds what is inside of them",
     ),
     "multi-view": Preset(
         DVRConfig(),
@@ -77,10 +82,10 @@ SINGLE_PRESETS = {
             code=64,
             side=64,
             pixels=256,
-            search=SearchConfig(samples=(16, 32), sample_steps=(2000,), render_samples=128),
+            search=SearchConfig(samples=(16, 32), sample_steps=(1600,), render_samples=128),
             losses=LossConfig(change=0.0, depth=10.0, normal=0.05),
         ),
-        Recipe(steps=3000, batch=16, learning_rate=5e-4, final_fraction=0.1),
+        Recipe(steps=2400, batch=16, learning_rate=1e-3, warmup_steps=100, final_fraction=0.05),
         "a small network for small families of shapes, with depth: half an hour on two CPU cores",
     ),
     "rgb": Preset(

@@ -37,13 +37,15 @@ class SingleConfig:
     pixels: int = 1024
     """Pixels of each view that are learnt from in a step."""
     shapes: int = 300
-    """Procedural shapes that are learnt from where no captures are named."""
+    """Procedural chairs that are learnt from where no captures are named."""
     train_size: int = 64
     """Width and height of their pictures, pixels."""
     search: SearchConfig = field(default_factory=SearchConfig)
     """How the surface is searched for along rays."""
     losses: LossConfig = field(default_factory=lambda: LossConfig(change=0.0, normal=0.05))
     """Weights of the losses."""
+    unit_cube: bool = False
+    """Shapes lie in the unit cube of the scene's own coordinates, as in the authors' data, and not in the scene's box."""
     hull: bool = False
     """Points that ought to lie inside are on the visual hull of the masks, as published for colours alone, not anywhere."""
 
@@ -92,7 +94,7 @@ class SingleView(Method):
     def condition(self, views: Views, bounds: Bounds) -> Known:
         """Looks at the first view alone."""
         image = prepared(views.image(0), self.config.side).to(self._device)
-        return Known(self.encoder(image[None])[0], Cube.around(bounds))
+        return Known(self.encoder(image[None])[0], self._cube(bounds))
 
     def render(self, state: Known, cameras: Cameras) -> Frames:
         return render_shape(self.shape(state), state.cube, cameras, self.config.search, self._device)
@@ -115,7 +117,7 @@ class SingleView(Method):
         for sample, code, drawn in zip(batch, codes, numbers, strict=True):
             found = learn(
                 Decoded(self.decoder, code),
-                _seen(sample, drawn[:, :2], device, config.hull),
+                self._seen(sample, drawn[:, :2]),
                 Chance.drawn(drawn[:, 2:].to(device)),
                 config.search,
                 config.losses,
@@ -127,25 +129,28 @@ class SingleView(Method):
         total = torch.stack(list(sums.values())).sum()
         return Loss(total, {name: value.detach() for name, value in sums.items()})
 
+    def _seen(self, sample: Sample, places: Float[Tensor, "p 2"]) -> Seen:
+        """Pixels of the view to predict, at places in the unit square."""
+        device, hull = self._device, self.config.hull
+        target = sample.targets
+        if not target.has_masks:
+            raise DataError("DVR learns from masks", where=target.names[0], cure="add masks to the data")
+        width, height = target.cameras[0].common_size
+        x, y = ((places[:, i] * side).long().clamp(max=side - 1) for i, side in enumerate((width, height)))
+        pixel = y * width + x
+        rays = target.cameras[0].rays().reshape(-1)[pixel]
+        depth = target.depth(0).reshape(-1)[pixel].to(device) if target.has_depths else None
+        return Seen(
+            self._cube(sample.bounds).rays(rays.to(device)),
+            target.image(0).reshape(-1, 3)[pixel].to(device),
+            target.mask(0).reshape(-1)[pixel].to(device),
+            depth=None if hull else depth,
+            hull=depth if hull else None,
+        )
+
+    def _cube(self, bounds: Bounds) -> Cube:
+        return Cube.unit(bounds.background) if self.config.unit_cube else Cube.around(bounds)
+
     @property
     def _device(self) -> torch.device:
         return self.decoder.fc_p.weight.device
-
-
-def _seen(sample: Sample, places: Float[Tensor, "p 2"], device: torch.device, hull: bool) -> Seen:
-    """Pixels of the view to predict, at places in the unit square; whether its depth map is that of the visual hull."""
-    target = sample.targets
-    if not target.has_masks:
-        raise DataError("DVR learns from masks", where=target.names[0], cure="add masks to the data")
-    width, height = target.cameras[0].common_size
-    x, y = ((places[:, i] * side).long().clamp(max=side - 1) for i, side in enumerate((width, height)))
-    pixel = y * width + x
-    rays = target.cameras[0].rays().reshape(-1)[pixel]
-    depth = target.depth(0).reshape(-1)[pixel].to(device) if target.has_depths else None
-    return Seen(
-        Cube.around(sample.bounds).rays(rays.to(device)),
-        target.image(0).reshape(-1, 3)[pixel].to(device),
-        target.mask(0).reshape(-1)[pixel].to(device),
-        depth=None if hull else depth,
-        hull=depth if hull else None,
-    )
