@@ -52,13 +52,13 @@ VIEWS, HELD_OUT = 27, 9
 PROBE = 20
 HEAD = """# DVR: surfaces out of masked photographs
 
-Made by `benchmarks/dvr_quality.py`: torch {torch}, {processor}, {threads} threads.
-Chamfer-L1: the mean of both mean distances between {points:,} points of the mesh and as many of the true surface, in parts
+Made by `benchmarks/dvr_quality.py`: torch {torch}, {processor}.
+Chamfer (L1): the mean of both mean distances between {points:,} points of the mesh and as many of the true surface, in parts
 of the diagonal of the true surface's box; normals: mean |cosine|. PSNR in dB over held-out views, whole images. The
 visual hull is that of the training masks in 128 cells along its longest side. Seconds are those of the training.
 
-| scene | preset | steps | views, size | Chamfer-L1 | hull's Chamfer-L1 | normals | hull's normals | PSNR | seconds |
-|---|---|---|---|---|---|---|---|---|---|
+| scene | preset | steps | views, size | Chamfer | hull's Chamfer | normals | hull's normals | PSNR | threads | seconds |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -103,9 +103,7 @@ def main(options: Options) -> None:
             options, preset="tiny", size=32, max_side=64, resolution=32, points=2000, write=False
         )
     torch.set_num_threads(options.threads)
-    head = HEAD.format(
-        torch=torch.__version__, processor=processor(), threads=options.threads, points=options.points
-    )
+    head = HEAD.format(torch=torch.__version__, processor=processor(), points=options.points)
     for name in options.scenes:
         scene = opened(name, options)
         row = f"| {name} | {options.preset} | " + measured(name, scene, options)
@@ -144,7 +142,7 @@ def measured(name: str, scene: Scene, options: Options) -> str:
         shapes = [found[0], hull[0], found[1], hull[1]]
     width, height = scene.train.cameras[0].common_size
     views = f"{len(scene.train)} + {len(scene.test)}, {width}x{height}"
-    return " | ".join([str(steps), views, *shapes, f"{psnr:.2f}", f"{seconds:.0f} |"])
+    return " | ".join([str(steps), views, *shapes, f"{psnr:.2f}", str(options.threads), f"{seconds:.0f} |"])
 
 
 def trained(scene: Scene, config: DVRConfig, recipe: Recipe, seed: int) -> DVR:
