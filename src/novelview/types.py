@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
@@ -165,6 +165,10 @@ class Views:
         _ = self.cameras.common_size
         return torch.stack([self.depth(i) for i in range(len(self))])
 
+    def with_depths(self, depth: Callable[[int], Float[Tensor, "h w"]]) -> Views:
+        """The same views with other depth maps: those of ``depth``, called with a view's number among these."""
+        return Views(self.cameras, self.names, _OtherDepths(self, depth), tuple(range(len(self))))
+
     def with_cameras(self, cameras: Cameras) -> Views:
         """The same pixels seen by other cameras, for example in another world frame."""
         return replace(self, cameras=cameras)
@@ -177,6 +181,24 @@ class Sample:
     sources: Views
     targets: Views
     bounds: Bounds
+
+
+class _OtherDepths(ImageSource):
+    """Colours and masks of views, with depth maps of another origin."""
+
+    has_depths = True
+
+    def __init__(self, views: Views, depth: Callable[[int], Float[Tensor, "h w"]]) -> None:
+        self._views, self._depth, self.has_masks = views, depth, views.has_masks
+
+    def image(self, index: int) -> Float[Tensor, "h w 3"]:
+        return self._views.image(index)
+
+    def mask(self, index: int) -> Float[Tensor, "h w"]:
+        return self._views.mask(index)
+
+    def depth(self, index: int) -> Float[Tensor, "h w"]:
+        return self._depth(index)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
-from novelview.types import ImageSource, Views
+from novelview.types import Views
 
 
 @dataclass(frozen=True)
@@ -51,22 +51,4 @@ def with_sparse_depths(views: Views) -> Views:
 
     A depth is that of a point up to half a pixel off the pixel's centre (:func:`splatted`).
     """
-    return Views(views.cameras, views.names, _SparseDepths(views), tuple(range(len(views))))
-
-
-class _SparseDepths(ImageSource):
-    """Colours and masks of ``views``, and depths of their points."""
-
-    has_depths = True
-
-    def __init__(self, views: Views) -> None:
-        self._views, self.has_masks = views, views.has_masks
-
-    def image(self, index: int) -> Float[Tensor, "h w 3"]:
-        return self._views.image(index)
-
-    def mask(self, index: int) -> Float[Tensor, "h w"]:
-        return self._views.mask(index)
-
-    def depth(self, index: int) -> Float[Tensor, "h w"]:
-        return self._views.sparse_depth(index)
+    return views.with_depths(views.sparse_depth)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from threading import Lock
 
@@ -16,7 +15,7 @@ from novelview.data.procedural import object_scene
 from novelview.data.scene import Scene
 from novelview.data.visual_hull import GridField, hull_depth, visual_hull
 from novelview.random import generator_for
-from novelview.types import ImageSource, Sample
+from novelview.types import Sample
 
 # Procedural shapes that are learnt from: they all look the same way, which a photograph tells.
 FAMILY = "chair"
@@ -35,7 +34,7 @@ def pairs_of(scene: Scene, seed: int, *, hull: bool = False) -> Callable[[int], 
         hull: the view to predict has the depth map of the visual hull, and no other; see :class:`HullDepths`.
     """
     views = scene.train
-    targets = replace(views, source=HullDepths(scene), indices=tuple(range(len(views)))) if hull else views
+    targets = views.with_depths(HullDepths(scene).depth) if hull else views
 
     def pair(index: int) -> Sample:
         generator = generator_for(seed, "pairs", index)
@@ -48,8 +47,8 @@ def pairs_of(scene: Scene, seed: int, *, hull: bool = False) -> Callable[[int], 
     return pair
 
 
-class HullDepths(ImageSource):
-    """Pixels of a scene's training views, whose depth maps are those of the visual hull of all their masks.
+class HullDepths:
+    """Depth maps of a scene's training views: those of the visual hull of all their masks.
 
     The hull is made when the first depth is asked for, a depth map when it is asked for, and both are kept; whether the
     capture has depth maps, or those of a hull (``visual_hull_depth`` of DVR's layout), does not matter: masks tell all of
@@ -57,23 +56,15 @@ class HullDepths(ImageSource):
     or where no point is inside all of them.
     """
 
-    has_depths = True
-
     def __init__(self, scene: Scene) -> None:
         self._views, self._bounds = scene.train, scene.bounds
-        self.has_masks = scene.train.has_masks
         self._field: GridField | None = None
         self._lock = Lock()
         self._depths = ByteCache(KEPT)
 
-    def image(self, index: int) -> Float[Tensor, "h w 3"]:
-        return self._views.image(index)
-
-    def mask(self, index: int) -> Float[Tensor, "h w"]:
-        return self._views.mask(index)
-
-    def depth(self, index: int) -> Float[Tensor, "h w"]:
-        return self._depths.get(index, lambda: hull_depth(self._hull(), self._views.cameras[index]))
+    def depth(self, view: int) -> Float[Tensor, "h w"]:
+        """Depth along z of the hull in a training view, 0 where it is not met."""
+        return self._depths.get(view, lambda: hull_depth(self._hull(), self._views.cameras[view]))
 
     def _hull(self) -> GridField:
         with self._lock:
