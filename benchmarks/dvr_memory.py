@@ -120,7 +120,7 @@ def learnt(way: str, decoder: Decoder, rays: Rays, samples: int) -> None:
         found = search(shape, rays, SearchConfig(), samples)
         rays = rays[found.hit]
         depth = implicit_depth(shape.field, rays, found.depth[found.hit])
-        colours = shape.colour(rays.at(depth[:, None])[:, 0], rays.directions)
+        colours = shape.colour(rays.point(depth), rays.directions)
     colours.sum().backward()
     for parameter in decoder.parameters():
         assert parameter.grad is not None

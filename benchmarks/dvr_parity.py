@@ -72,7 +72,7 @@ def _surface(case: Case, dtype: torch.dtype) -> Iterator[Row]:
     for i, shape in enumerate(shapes):
         rays, good = case.rays(i, case.render["pixels"][i], dtype), case.render["good"][i]
         found = search(shape, rays, SEARCH, case.config["n_steps"])
-        points = rays[good].at(found.depth[good][:, None])[:, 0]
+        points = rays[good].point(found.depth[good])
         colours = shape.colour(points, rays.directions[good])
         for name, value in zip(
             names, (found.hit, found.inside, found.depth[good], points, colours), strict=True
@@ -111,7 +111,7 @@ def _gradient(case: Case, kind: str, dtype: torch.dtype, tolerance: float) -> Ro
         if kind == "depth":
             value, weight = depth, case.render["weight_depth"]
         else:
-            value = shape.colour(rays.at(depth[:, None])[:, 0], rays.directions)
+            value = shape.colour(rays.point(depth), rays.directions)
             weight = case.render["weight_rgb"]
         total = total + (weight[i][good].to(dtype) * value).sum()
     total.backward()

@@ -1,17 +1,17 @@
 """Surfaces out of masked photographs: distance to the true one, held-out PSNR and seconds, beside the visual hull.
 
-    python benchmarks/dvr_quality.py [--scenes torus cup] [--minutes 3] [--pictures FOLDER] [--write]
+    python benchmarks/dvr_quality.py [--scenes torus cup] [--steps 500] [--pictures FOLDER] [--write]
     python benchmarks/dvr_quality.py --data DATA --scenes dtu_scan24 [--max-side 200]
 
 Procedural objects, whose surface is known, from 24 views; with DATA, captures of that folder, of which only pictures can be
-scored. ``--pictures`` keeps the mesh from three sides. ``--write`` keeps the rows in ``benchmarks/results/dvr_quality.md``;
-those of other scenes and settings stay.
+scored. ``--pictures`` keeps the mesh from three sides. ``--write`` keeps the rows in ``benchmarks/results/dvr_quality.md``,
+and the course of each training in ``dvr_course.md``; those of other scenes and settings stay.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from novelview.allocator import tune_allocator
@@ -37,19 +37,18 @@ from novelview.mesh.make import mesh_of  # noqa: E402
 from novelview.mesh.mesh import Mesh  # noqa: E402
 from novelview.mesh.turntable import turntable  # noqa: E402
 from novelview.methods.discovery import find  # noqa: E402
-from novelview.methods.dvr.config import DVRConfig  # noqa: E402
-from novelview.methods.dvr.model import DVR  # noqa: E402
-from novelview.methods.recipe import Recipe  # noqa: E402
+from novelview.methods.method import Method  # noqa: E402
 from novelview.random import generator_for  # noqa: E402
 from novelview.surface import ImplicitSurface  # noqa: E402
-from novelview.training import train  # noqa: E402
+from novelview.training import Rhythm, fit  # noqa: E402
 from rows import keep  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "dvr_quality.md"
+COURSE = RESULT.with_name("dvr_course.md")
 # Every ninth view is held out: of so many, 24 are left.
 VIEWS, HELD_OUT = 27, 9
-# Steps by which is found out how long one takes.
-PROBE = 20
+# How often a training is looked at.
+LOOKS = 8
 HEAD = """# DVR: surfaces out of masked photographs
 
 Made by `benchmarks/dvr_quality.py`: torch {torch}, {processor}.
@@ -59,6 +58,16 @@ visual hull is that of the training masks in 128 cells along its longest side. S
 
 | scene | preset | steps | views, size | Chamfer | hull's Chamfer | normals | hull's normals | PSNR | threads | seconds |
 |---|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+COURSE_HEAD = """# DVR: quality against minutes
+
+Made by `benchmarks/dvr_quality.py`: torch {torch}, {processor}. Chamfer and PSNR of unfinished trainings, as in
+dvr_quality.md; minutes are those of training. The learning rate falls to the end of each: a shorter one is not the same.
+
+| scene | preset | steps | of | minutes | Chamfer | PSNR | threads |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -72,10 +81,8 @@ class Options:
     """Folder of capture folders with masks."""
     preset: str = "grids"
     """Of DVR."""
-    minutes: float | None = None
-    """As many steps as fit into this time. Default: the preset's steps."""
     steps: int | None = None
-    """Alternatively, so many."""
+    """Of each training. Default: the preset's."""
     size: int = 128
     """Width and height of procedural views, pixels."""
     max_side: int = 200
@@ -103,14 +110,17 @@ def main(options: Options) -> None:
             options, preset="tiny", size=32, max_side=64, resolution=32, points=2000, write=False
         )
     torch.set_num_threads(options.threads)
-    head = HEAD.format(torch=torch.__version__, processor=processor(), points=options.points)
+    facts = {"torch": torch.__version__, "processor": processor(), "points": options.points}
     for name in options.scenes:
         scene = opened(name, options)
-        row = f"| {name} | {options.preset} | " + measured(name, scene, options)
+        course = Course(name, scene, options)
+        row = f"| {name} | {options.preset} | " + measured(course)
         print(row, flush=True)
         if options.write:
             begin = "|".join(row.split("|")[:4]) + "|"
-            keep(RESULT, head, begin, row)
+            keep(RESULT, HEAD.format(**facts), begin, row)
+            for begin, row in course.rows():
+                keep(COURSE, COURSE_HEAD.format(**facts), begin, row)
 
 
 def opened(name: str, options: Options) -> Scene:
@@ -120,50 +130,70 @@ def opened(name: str, options: Options) -> Scene:
     return object_scene(name, options.seed, views=VIEWS, size=options.size, test_every=HELD_OUT)
 
 
-def measured(name: str, scene: Scene, options: Options) -> str:
+@dataclass
+class Course:
+    """How good a training is after how many seconds, looking at it left out."""
+
+    name: str
+    scene: Scene
+    options: Options
+    began: float = 0.0
+    """On the clock."""
+    looked: float = 0.0
+    """Seconds that looking took."""
+    looks: list[tuple[int, float, list[str]]] = field(default_factory=list)
+    """Steps, seconds, and Chamfer, agreement of normals and PSNR."""
+
+    def __call__(self, method: Method, step: int) -> dict[str, float]:
+        stopped = time.perf_counter()
+        shape = ["-"] * 2
+        if self.options.data is None:
+            mesh = mesh_of(method.surface(None), resolution=self.options.resolution)
+            shape = against_truth(mesh, self.name, self.options)
+        psnr = evaluate(method, self.scene, baselines=False, quiet=True).mean.psnr
+        self.looks.append((step, stopped - self.began - self.looked, [*shape, f"{psnr:.2f}"]))
+        self.looked += time.perf_counter() - stopped
+        return {}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """With the cells by which each is known."""
+        found, last = [], self.looks[-1][0]
+        for step, seconds, (chamfer, _, psnr) in self.looks:
+            begin = f"| {self.name} | {self.options.preset} | {step:5d} | {last} |"
+            scores = f" {seconds / 60:.2f} | {chamfer} | {psnr} | {self.options.threads} |"
+            found.append((begin, begin + scores))
+        return found
+
+
+def measured(course: Course) -> str:
     """All of a row but its first two cells."""
+    options, scene = course.options, course.scene
     preset = find("dvr").preset(options.preset)
-    steps = options.steps or preset.recipe.steps
-    if options.minutes is not None:
-        steps = steps_within(60 * options.minutes, scene, preset.config, preset.recipe, options.seed)
-    began = time.perf_counter()
-    method = trained(scene, preset.config, replace(preset.recipe, steps=steps), options.seed)
-    seconds = time.perf_counter() - began
+    recipe = replace(preset.recipe, steps=options.steps or preset.recipe.steps)
+    course.began = time.perf_counter()
+    method = fit(
+        "dvr",
+        scene,
+        config=preset.config,
+        recipe=recipe,
+        seed=options.seed,
+        quiet=True,
+        rhythm=Rhythm(evaluate=max(1, recipe.steps // LOOKS)),
+        evaluate=course,
+    )
     surface = method.surface(None)
-    mesh = mesh_of(surface, resolution=options.resolution)
     if options.pictures is not None:
         options.pictures.mkdir(parents=True, exist_ok=True)
-        show(options.pictures / f"{name}-{options.preset}-{steps}.png", mesh)
-    psnr = evaluate(method, scene, baselines=False, quiet=True).mean.psnr
-    shapes = ["-"] * 4
+        mesh = mesh_of(surface, resolution=options.resolution)
+        show(options.pictures / f"{course.name}-{options.preset}-{recipe.steps}.png", mesh)
+    _, seconds, (chamfer, normals, psnr) = course.looks[-1]
+    hull = ["-"] * 2
     if options.data is None:
-        found = against_truth(mesh, name, options)
-        hull = against_truth(hull_of(scene, surface, options), name, options)
-        shapes = [found[0], hull[0], found[1], hull[1]]
+        hull = against_truth(hull_of(scene, surface, options), course.name, options)
     width, height = scene.train.cameras[0].common_size
     views = f"{len(scene.train)} + {len(scene.test)}, {width}x{height}"
-    return " | ".join([str(steps), views, *shapes, f"{psnr:.2f}", str(options.threads), f"{seconds:.0f} |"])
-
-
-def trained(scene: Scene, config: DVRConfig, recipe: Recipe, seed: int) -> DVR:
-    """The method after a training of the scene."""
-    spec = find("dvr")
-    torch.manual_seed(seed)
-    method = spec.build(config, scene.bounds)
-    assert isinstance(method, DVR)
-    train(method, spec.sampler([scene], config, recipe, seed), recipe, seed=seed, quiet=True)
-    return method.eval()
-
-
-def steps_within(seconds: float, scene: Scene, config: DVRConfig, recipe: Recipe, seed: int) -> int:
-    """Steps that fit into a time if all took as long as those with the most samples per ray."""
-    search = replace(config.search, samples=config.search.samples[-1:], sample_steps=())
-    slow, began = replace(config, search=search), 0.0
-    # The first time warms up.
-    for _ in range(2):
-        began = time.perf_counter()
-        trained(scene, slow, replace(recipe, steps=PROBE), seed)
-    return max(1, int(seconds * PROBE / (time.perf_counter() - began)))
+    shapes = [chamfer, hull[0], normals, hull[1]]
+    return " | ".join([str(recipe.steps), views, *shapes, psnr, str(options.threads), f"{seconds:.0f} |"])
 
 
 def hull_of(scene: Scene, surface: ImplicitSurface, options: Options) -> Mesh:
@@ -173,7 +203,7 @@ def hull_of(scene: Scene, surface: ImplicitSurface, options: Options) -> Mesh:
     return extract_mesh(field, Lattice.of_resolution(surface.lower, surface.upper, options.resolution))
 
 
-def against_truth(mesh: Mesh, name: str, options: Options) -> tuple[str, str]:
+def against_truth(mesh: Mesh, name: str, options: Options) -> list[str]:
     """Chamfer-L1 in parts of the diagonal, and agreement of normals."""
     solid = make_object(name, options.seed)
     truth, true_normals = surface_points(solid, options.points, generator_for(options.seed, "truth"))
@@ -184,7 +214,7 @@ def against_truth(mesh: Mesh, name: str, options: Options) -> tuple[str, str]:
         points, truth, predicted_normals=normals, reference_normals=true_normals
     )
     diagonal = float((truth.amax(dim=0) - truth.amin(dim=0)).norm())
-    return f"{report.chamfer_l1 / diagonal:.4f}", f"{report.normal_consistency:.3f}"
+    return [f"{report.chamfer_l1 / diagonal:.4f}", f"{report.normal_consistency:.3f}"]
 
 
 def show(path: Path, mesh: Mesh) -> None:

@@ -86,7 +86,7 @@ def marched(decoder: Decoder, rays: Rays, samples: int) -> Tensor:
     hit = crosses.any(dim=-1) & (below < 0) & (values[:, 0] < 0)
     depth = torch.ones_like(near)
     depth[hit] = _secant(decoder, rays[hit], torch.stack([low, high, below, above])[:, hit])
-    colours = torch.sigmoid(_asked(decoder, rays.at(depth[:, None])[:, 0])[:, 1:])
+    colours = torch.sigmoid(_asked(decoder, rays.point(depth))[:, 1:])
     rgb = torch.where(hit[:, None], colours, 1.0)
     return torch.cat([rgb, torch.where(hit, depth, 0.0)[:, None], hit[:, None].float()], dim=-1)
 
@@ -95,7 +95,7 @@ def _secant(decoder: Decoder, rays: Rays, bracket: Tensor) -> Tensor:
     low, high, below, above = bracket
     for _ in range(ITERATIONS):
         depth = low - below * (high - low) / (above - below)
-        value = _asked(decoder, rays.at(depth[:, None])[:, 0])[:, 0]
+        value = _asked(decoder, rays.point(depth))[:, 0]
         before = value < 0
         low, below = torch.where(before, depth, low), torch.where(before, value, below)
         high, above = torch.where(before, high, depth), torch.where(before, above, value)

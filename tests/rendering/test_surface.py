@@ -99,7 +99,7 @@ def test_walk_is_the_definition(seed: int, samples: int, at_once: int) -> None:
     missed = ~(found.hit | found.inside)
     torch.testing.assert_close(found.deepest[missed], expected.deepest[missed], rtol=0, atol=1e-12)
     met = found.hit
-    assert float(wavy(rays[met].at(found.depth[met][:, None])[:, 0]).abs().sum()) < 1e-3 * len(rays)
+    assert float(wavy(rays[met].point(found.depth[met])).abs().sum()) < 1e-3 * len(rays)
     assert bool((found.depth[found.inside] == 0).all())
 
 
@@ -160,7 +160,7 @@ def test_gradient_reaches_colours_through_the_place() -> None:
     rays = rays_at_origin(20, spread=0.1)
     depth = first_crossing(lambda points: radius - points.norm(dim=-1), rays, *ends(rays), samples=64).depth
     found = implicit_depth(lambda points: radius - points.norm(dim=-1), rays, depth)
-    points = rays.at(found[:, None])[:, 0]
+    points = rays.point(found)
     points[:, 2].sum().backward()
     normal = points.detach() / RADIUS
     per_radius = 1 / (normal * rays.directions).sum(dim=-1)

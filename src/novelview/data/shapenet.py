@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from novelview.data.formats.paths import photographs
-from novelview.data.formats.projections import camera_file, image_files
+from novelview.data.scene import Scene
 from novelview.data.scene_list import SceneList, read_scene_list
 from novelview.errors import DataError
 
-_INPUTS = "img_choy2016"
+_SHOWN = "img_choy2016"
 _LISTS = ("softras_{}.lst", "{}.lst")  # Where a class has both, its images are NMR's.
 
 
@@ -44,30 +44,10 @@ def read_split(path: str | Path, split: str, **options: Any) -> SceneList:
     return SceneList(path, tuple(captures), {"split": "none", **options})
 
 
-def input_images(path: str | Path) -> list[Path]:
-    """The pictures of an object that a network is shown, in the order of their names.
-
-    They are Choy et al.'s where the object has these; otherwise the network is shown what it is compared with.
-
-    Args:
-        path: folder of the object.
-
-    Raises:
-        DataError: there are none.
-    """
-    path = Path(path)
-    shown = photographs(path / _INPUTS)
-    if shown:
-        return shown
-    file = camera_file(path)
-    if file is None:
-        raise DataError(
-            "There are no pictures of this object",
-            where=path,
-            why=f"it has neither {_INPUTS!r} nor cameras.npz",
-            cure="name the folder of one object",
-        )
-    return image_files(file)
+def shown_pictures(scene: Scene) -> list[Path]:
+    """Choy et al.'s pictures of an object, which a network is shown in place of the views; none where there are no such."""
+    origin = scene.origin
+    return photographs(Path(origin["path"]) / _SHOWN) if origin.get("format") == "dvr" else []
 
 
 def _folders(path: Path) -> list[Path]:

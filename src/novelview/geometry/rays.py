@@ -39,6 +39,10 @@ class Rays:
         """Points at the given depths."""
         return self.origins[..., None, :] + depth[..., None] * self.directions[..., None, :]
 
+    def point(self, depth: Float[Tensor, "*b"]) -> Float[Tensor, "*b 3"]:
+        """One point on each ray."""
+        return self.origins + depth[..., None] * self.directions
+
     def normalised(self) -> Rays:
         """The same half-lines with directions of unit length, so that the parameter is distance."""
         return Rays(self.origins, F.normalize(self.directions, dim=-1))

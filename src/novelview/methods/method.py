@@ -108,6 +108,12 @@ class Method(nn.Module, ABC):
         """Optimiser groups: dicts with "params" and perhaps "scale", a factor on the learning rate, and "weight_decay"."""
         return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
+    def begin(self, views: Views) -> None:
+        """Take from a scene's training views what new weights shall begin with; not called for weights that are loaded.
+
+        Only where a training learns from one scene; whatever is taken must be in a parameter or a buffer.
+        """
+
     def advance(self, step: int, steps: int) -> bool:
         """Called before each training step; coarse-to-fine methods grow here.
 

@@ -144,7 +144,7 @@ def _make_exact(
     """Asks for what crossings begin with; rays on which it is not negative, as it should be, are walked in full."""
     bracket = found[0]
     unknown = torch.nonzero(bracket[2].isneginf())[:, 0]
-    bracket[2, unknown] = field(rays[unknown].at(bracket[0, unknown, None])[:, 0])
+    bracket[2, unknown] = field(rays[unknown].point(bracket[0, unknown]))
     wrong = unknown[~(bracket[2, unknown] < 0)]
     if len(wrong):
         again = _walk(field, rays[wrong], near[wrong], far[wrong], samples, None)
@@ -170,7 +170,7 @@ def _secant(
         low, high, below, above = bracket[:, some]
         depth = _meet(low, high, below, above)
         for _ in range(iterations):
-            value = field(rays[some].at(depth[:, None])[:, 0])
+            value = field(rays[some].point(depth))
             before = value < 0
             low, below = torch.where(before, depth, low), torch.where(before, value, below)
             high, above = torch.where(before, high, depth), torch.where(before, above, value)
@@ -212,7 +212,7 @@ def implicit_depth(
         floor: smallest slope along a ray that is divided by, so that grazing rays do not outvote all others.
         keep_sign: False gives slopes below the floor a positive sign, as the authors' code does.
     """
-    points = rays.at(depth.detach()[:, None])[:, 0].detach().requires_grad_()
+    points = rays.point(depth.detach()).detach().requires_grad_()
     with torch.enable_grad():
         value = field(points)
         (gradient,) = torch.autograd.grad(value.sum(), points, retain_graph=True)

@@ -93,6 +93,8 @@ def fit(
         check_method(info.build())
     if first is not None:
         load_weights(info.build(), first.checkpoint, averaged=True, where=first.where)
+    scenes = ManyScenes([scene, *more], lists, partial(check_scene, spec)) if lists else [scene, *more]
+    sampler = spec.sampler(scenes, config, recipe, seed)
     folder = Path(out) if out is not None else None
     if resume and folder is None:
         raise ConfigError(
@@ -101,12 +103,13 @@ def fit(
     if folder is not None:
         info = prepare_folder(folder, info, resume, accelerator)
     built = info.build()
-    scenes = ManyScenes([scene, *more], lists, partial(check_scene, spec)) if lists else [scene, *more]
     if first is not None:
         _begin_with(built, first, folder, recipe, accelerator)
+    elif spec.traits.regime == "per-scene" and (folder is None or latest_step(folder) is None):
+        built.begin(scene.train)
     return train(
         built,
-        spec.sampler(scenes, config, recipe, seed),
+        sampler,
         recipe,
         folder,
         seed=seed,

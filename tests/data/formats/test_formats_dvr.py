@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from novelview.data.decode import read_depth
+from novelview.data.decode import read_depth, read_image
 from novelview.data.exr import read_exr
 from novelview.data.formats import read_capture
 from novelview.data.open import open_scene
 from novelview.data.scene_list import is_scene_list, read_scene_list
-from novelview.data.shapenet import input_images, read_split
+from novelview.data.shapenet import read_split, shown_pictures
 from novelview.errors import DataError, MissingDependencyError
+from novelview.methods.dvr.pairs import pairs_of
 
 Make = Callable[..., Path]
 
@@ -182,10 +183,16 @@ def test_a_list_of_one_class_is_a_list_of_captures(shapenet: Path) -> None:
 
 
 def test_what_a_network_is_shown(shapenet: Path) -> None:
-    assert [path.name for path in input_images(shapenet / "car" / "car0")] == ["000.jpg"]
-    assert [path.name for path in input_images(shapenet / "car" / "car1")] == [f"{i}.png" for i in range(4)]
-    with pytest.raises(DataError, match="no pictures of this object"):
-        input_images(shapenet / "car")
+    """Choy's pictures where there are any, else the views."""
+    scenes = [open_scene(shapenet / "car" / name, split="none", masks="keep") for name in ("car0", "car1")]
+    assert [path.name for path in shown_pictures(scenes[0])] == ["000.jpg"]
+    assert shown_pictures(scenes[1]) == []
+    picture, view = (pairs_of(scene, 0)(0).sources for scene in scenes)
+    assert picture.names == ("000.jpg",)
+    expected = read_image(shapenet / "car" / "car0" / "img_choy2016" / "000.jpg")
+    assert torch.equal(picture.image(0), expected)
+    assert view.names[0] in scenes[1].train.names
+    assert torch.equal(view.image(0), scenes[1].train.image(scenes[1].train.names.index(view.names[0])))
 
 
 def write_points(root: Path, **arrays: np.ndarray) -> None:
@@ -257,7 +264,7 @@ def test_sparse_depths_lead_back_to_the_points(dvr: Make) -> None:
         depth, rays = scene.train.sparse_depth(i), scene.train.cameras[i].rays()[0]
         rows, columns = torch.nonzero(depth, as_tuple=True)
         assert 2 <= len(rows) <= 6 - i
-        found = scene.to_input.points(rays[rows, columns].at(depth[rows, columns][:, None])[:, 0])
+        found = scene.to_input.points(rays[rows, columns].point(depth[rows, columns]))
         distance = torch.cdist(found.double(), torch.from_numpy(points[i:])).amin(dim=1)
         pixel = (depth[rows, columns] * scene.to_input.scale / scene.train.cameras.intrinsics[i, 0]).double()
         assert bool((distance <= math.sqrt(0.5) * pixel * 1.001).all())

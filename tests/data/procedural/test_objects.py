@@ -171,7 +171,7 @@ def test_traced_places_are_first_and_on_the_surface(name: str) -> None:
     depth = sphere_trace(solid.field, rays, near, far)
     hit = depth.isfinite()
     assert 0.03 < float(hit.double().mean()) < 0.8
-    assert float(solid.field(rays[hit].at(depth[hit][:, None])[:, 0]).abs().max()) < 4e-6
+    assert float(solid.field(rays[hit].point(depth[hit])).abs().max()) < 4e-6
     # Nothing is inside on the way there, nor anywhere along rays that miss.
     end = torch.where(hit, depth, far).nan_to_num(3.0)
     share = torch.linspace(0, 0.9995, 200)

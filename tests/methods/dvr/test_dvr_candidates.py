@@ -16,7 +16,7 @@ from novelview.methods.dvr.candidates import learn_candidates
 from novelview.methods.dvr.config import LossConfig, StartConfig
 from novelview.methods.dvr.learning import Seen
 
-START = StartConfig(until=0.5, samples=400, opacity=0.0, distance=0.0)
+START = StartConfig(until=0.5, samples=400, opacity=0.0)
 # Where the ray through the middle of a ball of radius 0.3 meets it, seen from z = -1.
 FRONT = 0.7
 
@@ -86,9 +86,10 @@ def test_opacity_agrees_with_masks() -> None:
 
 
 def test_steep_fields_cost() -> None:
-    start = replace(START, distance=0.1)
     pixels = seen(towards([(0.0, 0.0), (0.1, 0.0)]), [1.0, 1.0])
-    flat, steep = (learnt(Ball(steep=s), pixels, only(normal_step=1e-3), start)["distance"] for s in (1, 3))
+    flat, steep = (
+        learnt(Ball(steep=s), pixels, only(distance=0.1, normal_step=1e-3))["distance"] for s in (1, 3)
+    )
     assert float(flat.detach()) == pytest.approx(0, abs=1e-4)
     assert float(steep.detach()) == pytest.approx(0.1 * 2 * (3 - 1) ** 2, rel=1e-2)
 
@@ -108,7 +109,7 @@ def test_rays_beside_the_cube_are_nothing() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"until": 1.5}, {"samples": 0}, {"sharpness": (0.0, 1.0)}, {"opacity": -1.0}, {"distance": -1.0}],
+    [{"until": 1.5}, {"samples": 0}, {"sharpness": (0.0, 1.0)}, {"opacity": -1.0}],
 )
 def test_bad_options_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=f"start.{next(iter(wrong))}"):

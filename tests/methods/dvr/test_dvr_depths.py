@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from novelview.methods.dvr.pairs import ShapePairs, pairs_of
 from novelview.methods.dvr.presets import PRESETS, SINGLE_PRESETS
 from novelview.methods.dvr.single import SingleConfig, SingleView
 from novelview.random import Draws, generator_for
+from novelview.training import fit
 from novelview.types import ImageSource, RayBatch, Views
 
 
@@ -140,6 +142,12 @@ def test_without_any_depths_the_cure_is_named(weights: dict[str, float]) -> None
     assert f"losses.depth is {weights.get('depth', 0):g}" in (caught.value.why or "")
     assert f"losses.place {weights.get('place', 0):g}" in (caught.value.why or "")
     assert "--preset multi-view" in (caught.value.cure or "")
+
+
+def test_what_is_refused_leaves_no_run(tmp_path: Path) -> None:
+    with pytest.raises(MethodError, match="no depths to learn from"):
+        fit("dvr", bare_scene(), config=with_losses(place=1.0), out=tmp_path / "run", quiet=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_sparse_depths_teach_the_shape() -> None:

@@ -121,7 +121,7 @@ def test_a_known_shape_is_drawn_where_it_is(method: DVR, cameras: Cameras) -> No
         torch.testing.assert_close(found[hit], depth[hit], atol=1e-4, rtol=0)
         assert torch.equal(found[missed], torch.zeros_like(found[missed]))
         assert torch.equal(frames.opacity[i].reshape(-1)[hit | missed], hit[hit | missed].float())
-        places = (rays.at(depth[:, None])[:, 0] - centre) / EDGE
+        places = (rays.point(depth) - centre) / EDGE
         rgb = frames.rgb[i].reshape(-1, 3)
         torch.testing.assert_close(rgb[hit], (0.5 * (0.5 + places))[hit], atol=1e-4, rtol=0)
         assert BOUNDS.background is not None
@@ -165,7 +165,7 @@ def test_the_surface_is_where_pictures_show_it(method: DVR, cameras: Cameras) ->
     assert frames.depth is not None
     depth, rays = frames.depth.reshape(-1), cameras.rays().reshape(-1)
     hit = torch.nonzero(depth)[:, 0]
-    points = rays[hit].at(depth[hit][:, None])[:, 0]
+    points = rays[hit].point(depth[hit])
     assert float(surface.field(points).detach().abs().max()) < 1e-4
     torch.testing.assert_close(surface.colours(points), frames.rgb.reshape(-1, 3)[hit], atol=1e-4, rtol=0)
     # A distance stays one, in scene units.

@@ -104,11 +104,11 @@ def test_ndc_bends_lines_into_lines(wall: Cameras) -> None:
     bent = frame.ndc(front)
     parameter = torch.rand(len(rays), generator=torch.Generator().manual_seed(0)) * 0.9
     depth = frame.depth(front, parameter)
-    x, y, z = front.at(depth[:, None])[:, 0].unbind(-1)
+    x, y, z = front.point(depth).unbind(-1)
     sx, sy = 30 / 16, 30 / 12
     expected = torch.stack([-sx * x / z, -sy * y / z, 1 + 2 / z], dim=-1)
-    torch.testing.assert_close(bent.at(parameter[:, None])[:, 0], expected, atol=2e-5, rtol=1e-5)
-    inside = bent.at(parameter[:, None])[:, 0]
+    torch.testing.assert_close(bent.point(parameter), expected, atol=2e-5, rtol=1e-5)
+    inside = bent.point(parameter)
     torch.testing.assert_close(inside[:, 2], 2 * parameter - 1, atol=2e-5, rtol=0)
 
 

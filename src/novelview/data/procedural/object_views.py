@@ -132,7 +132,7 @@ def _seen(solid: SolidObject, rays: Rays, shaded: bool) -> Float[Tensor, "r 5"]:
     for some in torch.arange(len(rays)).split(_CHUNK):
         depth = sphere_trace(solid.field, rays[some], *intersect_box(rays[some], lower, upper))
         hit, depth = some[depth.isfinite()], depth[depth.isfinite()]
-        points = rays[hit].at(depth[:, None])[:, 0]
+        points = rays[hit].point(depth)
         colour = solid.colour(points)
         if shaded:
             light = F.normalize(points.new_tensor(_LIGHT), dim=0)

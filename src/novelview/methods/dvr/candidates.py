@@ -45,7 +45,7 @@ def learn_candidates(
         seen: rays with their pixels.
         chance: random numbers, a row for each ray.
         search: in which cube.
-        losses: their weights, as far as they are not those of ``start``.
+        losses: their weights; those of colour, depth, place and distance are used.
         start: this beginning.
         sharpness: see :class:`StartConfig`.
     """
@@ -57,22 +57,22 @@ def learn_candidates(
     thickness = thickness_from_field(values, sharpness)
     weights = weights_from_density(thickness, torch.ones_like(thickness))
     middles = (depths[:, :-1] + depths[:, 1:]) / 2
+    stopped = weights.sum(dim=-1).clamp(1e-4, 1 - 1e-4)
+    parts = {"opacity": start.opacity * F.binary_cross_entropy(stopped, mask, reduction="sum")}
 
     ray, place = torch.nonzero(
         (weights.detach() > _LEAST / start.samples) & (mask[:, None] > 0), as_tuple=True
     )
-    candidates = _at(rays[ray], middles[ray, place])
-    error = (shape.colour(candidates, rays.directions[ray]) - rgb[ray]).abs().sum(dim=-1)
-    stopped = weights.sum(dim=-1).clamp(1e-4, 1 - 1e-4)
-    # Where light stops, not whether: otherwise rays would rather pass through than have a wrong colour.
-    likely = weights[ray, place] / stopped[ray].clamp(min=_STOPPED) * mask[ray]
-    around = torch.cat([chance.anywhere - HALF, candidates[::_SLOPES].detach()])
-    slopes = central_differences(shape.field, around, losses.normal_step).norm(dim=-1)
-    parts = {
-        "colour": losses.colour * (likely * error).sum(),
-        "opacity": start.opacity * F.binary_cross_entropy(stopped, mask, reduction="sum"),
-        "distance": start.distance * (slopes - 1).square().mean() * len(seen),
-    }
+    candidates = rays[ray].point(middles[ray, place])
+    if losses.colour:
+        error = (shape.colour(candidates, rays.directions[ray]) - rgb[ray]).abs().sum(dim=-1)
+        # Where light stops, not whether: otherwise rays would rather pass through than have a wrong colour.
+        likely = weights[ray, place] / stopped[ray].clamp(min=_STOPPED) * mask[ray]
+        parts["colour"] = losses.colour * (likely * error).sum()
+    if losses.distance:
+        around = torch.cat([chance.anywhere - HALF, candidates[::_SLOPES].detach()])
+        slopes = central_differences(shape.field, around, losses.normal_step).norm(dim=-1)
+        parts["distance"] = losses.distance * (slopes - 1).square().mean() * len(seen)
     if seen.depth is not None and (losses.depth or losses.place):
         wrong = _depth_error(rays, seen.depth[inside], middles, losses)
         parts["depth"] = (weights * wrong).sum()
@@ -94,7 +94,3 @@ def _depth_error(
     """How far each candidate is from the known surface, weighed as in the losses of depth; 0 where it is unknown."""
     unit = losses.depth + losses.place * rays.directions.norm(dim=-1)
     return unit[:, None] * (middles - known[:, None]).abs() * (known > 0)[:, None]
-
-
-def _at(rays: Rays, depth: Float[Tensor, " p"]) -> Float[Tensor, "p 3"]:
-    return rays.at(depth[:, None])[:, 0]

@@ -20,9 +20,13 @@ class DecoderConfig:
     """Residual blocks."""
     coloured: bool = True
     """Whether it knows colours, or the shape alone."""
+    octaves: int = 0
+    """Frequencies, each twice the one before, at which it is told points besides, and sees detail sooner; not published."""
 
     def __post_init__(self) -> None:
         _positive("decoder", self, "width", "blocks")
+        if self.octaves < 0:
+            raise ConfigError(f"Bad decoder.octaves {self.octaves}", cure="give 0 or more")
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,10 @@ class GridsConfig:
     """Channels of each grid, once for the shape and once for the colour."""
     width: int = 32
     """Channels of the hidden layer of both networks."""
+    hull_cells: int = 64
+    """Cells along each side of the visual hull of the masks, which the shape is at first; 0: a sphere."""
     radius: float = 0.35
-    """Of the sphere that the shape is at first; the cube's half side is 0.5."""
+    """Of this sphere; the cube's half side is 0.5."""
     open_until: float = 0.9
     """Share of the training after which the finest grid is used; before, one after the other is added."""
     seen_from: bool = True
@@ -48,6 +54,8 @@ class GridsConfig:
             raise ConfigError(
                 f"Bad grids.resolutions {list(self.resolutions)}", cure="give one at least, each 2 or more"
             )
+        if self.hull_cells < 0:
+            raise ConfigError(f"Bad grids.hull_cells {self.hull_cells}", cure="give 0 or more")
         if not 0 < self.radius < 0.5:
             raise ConfigError(f"Bad grids.radius {self.radius}", cure="give a radius between 0 and 0.5")
         if not 0 <= self.open_until <= 1:
@@ -126,7 +134,7 @@ class LossConfig:
     sharpness: tuple[float, float] = (50.0, 400.0)
     """How many times the field is the logit of this agreement, at first and at last."""
     distance: float = 0.0
-    """The field is a distance: its gradient has length 1 (eikonal)."""
+    """The field is a distance: its gradient has length 1 (eikonal). A stiff field does not let the surface into hollows."""
 
     def __post_init__(self) -> None:
         for name in ("colour", "change", "depth", "place", "empty", "filled", "normal", "mask", "distance"):
@@ -156,8 +164,6 @@ class StartConfig:
     """How many times the field is the logit of being inside, at first and at last."""
     opacity: float = 0.1
     """Weight of the agreement of masks with how much of a ray's light stops."""
-    distance: float = 0.003
-    """What the weight of the loss of that name is meanwhile: a field that may bend finds hollows, a stiff one does not."""
 
     def __post_init__(self) -> None:
         _positive("start", self, "samples")
@@ -165,11 +171,8 @@ class StartConfig:
             raise ConfigError(f"Bad start.until {self.until}", cure="give a share from 0 to 1")
         if min(self.sharpness) <= 0:
             raise ConfigError(f"Bad start.sharpness {self.sharpness}", cure="give two positive numbers")
-        if min(self.opacity, self.distance) < 0:
-            raise ConfigError(
-                f"Bad weights start.opacity {self.opacity}, start.distance {self.distance}",
-                cure="give 0 or more",
-            )
+        if self.opacity < 0:
+            raise ConfigError(f"Bad start.opacity {self.opacity}", cure="give 0 or more")
 
     def sharpness_at(self, share: float) -> float:
         """After a share of the training, before ``until``."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from novelview.nn.encodings import frequency_encoding, frequency_width
 
 
 class Block(nn.Module):
@@ -27,16 +30,19 @@ class Decoder(nn.Module):
         blocks: how many residual ones.
         code: numbers in the code; 0: the network knows one shape.
         channels: of the result: 4, or 1 for the occupancy alone.
+        octaves: frequencies, from one wave in the cube on, at which it is told points besides; 0: none, as published.
     """
 
-    def __init__(self, width: int = 512, blocks: int = 5, code: int = 0, channels: int = 4) -> None:
+    def __init__(
+        self, width: int = 512, blocks: int = 5, code: int = 0, channels: int = 4, octaves: int = 0
+    ) -> None:
         super().__init__()
         # In the order of the authors' parameters, which their optimiser's state follows.
-        self.fc_p, self.fc_out = nn.Linear(3, width), nn.Linear(width, channels)
+        self.fc_p, self.fc_out = nn.Linear(frequency_width(3, octaves), width), nn.Linear(width, channels)
         if code:
             self.fc_c = nn.ModuleList(nn.Linear(code, width) for _ in range(blocks))
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
-        self.code = code
+        self.code, self.octaves = code, octaves
 
     def forward(
         self, points: Float[Tensor, "p 3"], code: Float[Tensor, " c"] | None = None
@@ -47,7 +53,8 @@ class Decoder(nn.Module):
             points: in the unit cube around the origin.
             code: of the shape; only where the network takes one.
         """
-        x = self.fc_p(points)
+        told = frequency_encoding(2 * torch.pi * points, self.octaves) if self.octaves else points
+        x = self.fc_p(told)
         for i, block in enumerate(self.blocks):
             if self.code:
                 assert code is not None

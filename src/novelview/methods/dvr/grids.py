@@ -1,4 +1,7 @@
-"""The practical form: a signed distance and a colour out of dense grids of features and two small networks."""
+"""The practical form: a signed distance and a colour out of dense grids of features and two small networks.
+
+What they make is added to a first shape: the visual hull, or a sphere.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +42,23 @@ class Features(nn.Module):
 
 
 class Grids(Shape):
-    """A sphere at first, and whatever the photographs make of it."""
+    """The visual hull or a sphere at first, and whatever the photographs make of it.
+
+    Attributes:
+        first: signed distances of the first shape at the nodes of a grid over the cube, positive inside, cube units.
+    """
+
+    first: Tensor
 
     def __init__(self, config: GridsConfig, half: float) -> None:
         super().__init__()
         self.config = config
+        if config.hull_cells:
+            # Until the masks are known.
+            axis = torch.linspace(-half, half, config.hull_cells + 1)
+            self.register_buffer(
+                "first", self._sphere(torch.cartesian_prod(axis, axis, axis)).reshape([len(axis)] * 3)
+            )
         self.geometry, self.appearance = Features(config, half), Features(config, half)
         self.distance = _network(self.geometry.width, config.width, 1)
         seen = 6 if config.seen_from else 0
@@ -51,8 +66,16 @@ class Grids(Shape):
 
     def field(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
         """The negated signed distance, cube units."""
-        sphere = self.config.radius - (points.square().sum(dim=-1) + 1e-8).sqrt()
-        return sphere + self.distance(self.geometry(points))[:, 0]
+        return self._first(points) + self.distance(self.geometry(points))[:, 0]
+
+    def _first(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
+        if not self.config.hull_cells:
+            return self._sphere(points)
+        x, y, z = (points / (2 * self.geometry.reach) + 0.5).unbind(dim=-1)
+        return trilinear(self.first[..., None], (x, y, z))[:, 0]
+
+    def _sphere(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
+        return self.config.radius - (points.square().sum(dim=-1) + 1e-8).sqrt()
 
     def colour(self, points: Float[Tensor, "p 3"], directions: Float[Tensor, "p 3"]) -> Float[Tensor, "p 3"]:
         told = [self.appearance(points)]

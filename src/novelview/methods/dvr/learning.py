@@ -140,7 +140,7 @@ def learn(
     )
     depth = torch.where(met, found.depth, 0.0).index_copy(0, hits, moving)
     parts = _where_both(shape, seen, depth, met & wanted, weights)
-    places = rays.at(depth.detach()[:, None])[:, 0]
+    places = rays.point(depth.detach())
     if weights.mask:
         parts["mask"] = _mask_loss(shape, seen, found, depth.detach(), ~(met & wanted), sharpness)
     if weights.empty:
@@ -169,7 +169,7 @@ def _where_both(
 ) -> dict[str, Tensor]:
     """Losses of rays on which the object is seen and met."""
     rays, parts = seen.rays, {}
-    points = rays.at(depth[:, None])[:, 0]
+    points = rays.point(depth)
     if weights.colour or weights.change:
         rgb = seen.rgb.clone().index_copy(0, _places(both), shape.colour(points[both], rays.directions[both]))
         parts["colour"] = losses.colour_loss(rgb[both], seen.rgb[both])
@@ -182,7 +182,7 @@ def _where_both(
         if weights.depth:
             parts["depth"] = losses.depth_loss(depth[known], seen.depth[known])
         if weights.place:
-            true = rays[known].at(seen.depth[known][:, None])[:, 0]
+            true = rays[known].point(seen.depth[known])
             parts["place"] = losses.place_loss(points[known], true)
     return parts
 
@@ -197,7 +197,7 @@ def _mask_loss(
 ) -> Float[Tensor, ""]:
     """Cross entropy of mask and field at the deepest place of each ray on which they disagree or nothing is met (IDR)."""
     place = torch.where(found.hit | found.inside, depth, found.deepest)[apart]
-    logits = sharpness * shape.field(seen.rays[apart].at(place[:, None])[:, 0])
+    logits = sharpness * shape.field(seen.rays[apart].point(place))
     return F.binary_cross_entropy_with_logits(logits, seen.mask[apart], reduction="sum") / sharpness
 
 
@@ -211,7 +211,7 @@ def _empty_points(
     """A point on each ray beside the object: where the shape is met wrongly, else anywhere in the cube."""
     beyond = None if config.beyond is None else (0.0, config.beyond[1])
     near, far, some = cube_span(seen.rays, HALF + config.padding / 2, beyond)
-    points = seen.rays.at(torch.lerp(near, far, share)[:, None])[:, 0]
+    points = seen.rays.point(torch.lerp(near, far, share))
     points = torch.where(met[:, None], places, points)
     return points[(seen.mask < 0.5) & (some | met)]
 
@@ -229,7 +229,7 @@ def _filled_points(
     depth = torch.lerp(near, far, share)
     if exact is not None:
         depth, some = torch.where(exact > 0, exact, depth), some | (exact > 0)
-    points = seen.rays.at(depth[:, None])[:, 0]
+    points = seen.rays.point(depth)
     return points[(seen.mask >= 0.5) & missed & some]
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
+from novelview.data.visual_hull import visual_hull
 from novelview.errors import MethodError
-from novelview.methods.dvr.candidates import learn_candidates
 from novelview.methods.dvr.config import DVRConfig
 from novelview.methods.dvr.decoder import Decoder
 from novelview.methods.dvr.grids import Grids
-from novelview.methods.dvr.learning import HALF, Chance, Seen, learn
+from novelview.methods.dvr.learning import HALF, Chance, Seen
 from novelview.methods.dvr.pictures import Cube, render_shape, surface_of
 from novelview.methods.dvr.shape import Decoded, Shape
+from novelview.methods.dvr.stages import learn_stage
 from novelview.methods.method import Loss, Method
 from novelview.random import Draws
 from novelview.surface import ImplicitSurface
@@ -35,6 +35,15 @@ class DVR(Method):
     def condition(self, views: Views, bounds: Bounds) -> None:
         """Nothing: the object is in the parameters."""
 
+    def begin(self, views: Views) -> None:
+        if isinstance(self.shape, Grids) and self.shape.config.hull_cells:
+            half, centre = (
+                (HALF + self.config.search.padding / 2) / self.cube.scale,
+                torch.tensor(self.cube.centre),
+            )
+            hull = visual_hull(views, centre - half, centre + half, self.shape.config.hull_cells)
+            self.shape.first.copy_(hull.values * self.cube.scale)
+
     def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
         assert isinstance(batch, RayBatch)
         if batch.mask is None:
@@ -43,19 +52,21 @@ class DVR(Method):
             )
         chance = Chance.drawn(draws.rand(len(batch), Chance.NUMBERS).to(batch.rgb.device))
         seen = Seen(self.cube.rays(batch.rays), batch.rgb, batch.mask, batch.depth)
-        parts = self._parts(seen, chance, step)
+        config = self.config
+        parts = learn_stage(
+            self.shape,
+            seen,
+            chance,
+            config.search,
+            config.losses,
+            config.start,
+            step=step,
+            progress=self._progress,
+        )
         # The authors sum; means make slices of a batch add up, and Adam does not tell them apart.
         means = {name: value / len(batch) for name, value in parts.items()}
         total = torch.stack(list(means.values())).sum()
         return Loss(total, {name: value.detach() for name, value in means.items()})
-
-    def _parts(self, seen: Seen, chance: Chance, step: int) -> dict[str, Tensor]:
-        search, losses, start = self.config.search, self.config.losses, self.config.start
-        if self._progress < start.until:
-            sharpness = start.sharpness_at(self._progress)
-            return learn_candidates(self.shape, seen, chance, search, losses, start, sharpness=sharpness)
-        samples, sharpness = search.samples_at(step), losses.sharpness_at(self._progress)
-        return learn(self.shape, seen, chance, search, losses, samples=samples, sharpness=sharpness)
 
     def advance(self, step: int, steps: int) -> bool:
         self._progress = step / steps
@@ -78,4 +89,5 @@ def _shape(config: DVRConfig) -> Shape:
     if config.form == "grids":
         return Grids(config.grids, HALF + config.search.padding / 2)
     decoder = config.decoder
-    return Decoded(Decoder(decoder.width, decoder.blocks, channels=4 if decoder.coloured else 1))
+    channels = 4 if decoder.coloured else 1
+    return Decoded(Decoder(decoder.width, decoder.blocks, channels=channels, octaves=decoder.octaves))

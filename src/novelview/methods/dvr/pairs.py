@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from novelview.cameras.cameras import Cameras
+from novelview.data.decode import read_image
 from novelview.data.images import ByteCache
 from novelview.data.procedural import object_scene
 from novelview.data.scene import Scene
+from novelview.data.shapenet import shown_pictures
 from novelview.data.visual_hull import GridField, hull_depth, visual_hull
 from novelview.random import generator_for
-from novelview.types import Sample
+from novelview.types import Sample, Views
 
 # Procedural shapes that are learnt from: they all look the same way, which a photograph tells.
 FAMILY = "chair"
@@ -28,6 +32,8 @@ CELLS, KEPT = 64, 64 << 20
 def pairs_of(scene: Scene, seed: int, *, hull: bool = False) -> Callable[[int], Sample]:
     """Sample number i of a scene: two of its training views, drawn independently (spec 9).
 
+    What is looked at is one of Choy et al.'s pictures where a capture of DVR's layout has these, as published.
+
     Args:
         scene: with at least one training view.
         seed: of the draws.
@@ -35,16 +41,28 @@ def pairs_of(scene: Scene, seed: int, *, hull: bool = False) -> Callable[[int], 
     """
     views = scene.train
     targets = views.with_depths(HullDepths(scene).depth) if hull else views
+    pictures = shown_pictures(scene)
 
     def pair(index: int) -> Sample:
         generator = generator_for(seed, "pairs", index)
-        source, target = torch.randint(len(views), (2,), generator=generator).tolist()
+        shown, target = (
+            int(torch.randint(count, (), generator=generator))
+            for count in (len(pictures or views), len(views))
+        )
         if hull:
             # Made here, where a scene whose masks leave nothing is passed over, and not in the middle of a step.
             targets.depth(target)
-        return Sample(views[[source]], targets[[target]], scene.bounds)
+        source = _picture(pictures[shown], views.cameras[[0]]) if pictures else views[[shown]]
+        return Sample(source, targets[[target]], scene.bounds)
 
     return pair
+
+
+def _picture(path: Path, camera: Cameras) -> Views:
+    """A picture as a view; whence it was taken is not known, nor asked for, so the camera is any."""
+    image = read_image(path)[..., :3]
+    height, width = image.shape[:2]
+    return Views.from_tensors(camera.resized(width, height), image[None], names=[path.name])
 
 
 class HullDepths:

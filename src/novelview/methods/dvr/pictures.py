@@ -108,5 +108,5 @@ def _pixels(
     found = search(shape, rays, config, config.render_samples, empty)
     hit, depth = found.hit, torch.where(found.hit, found.depth, 0.0)
     rgb = torch.tensor(cube.background, device=depth.device).expand(len(rays), 3).clone()
-    rgb[hit] = shape.colour(rays[hit].at(depth[hit][:, None])[:, 0], rays.directions[hit])
+    rgb[hit] = shape.colour(rays[hit].point(depth[hit]), rays.directions[hit])
     return torch.cat([rgb, depth[:, None], hit[:, None].to(rgb)], dim=-1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from novelview.methods.dvr.config import (
     DecoderConfig,
     DVRConfig,
@@ -29,19 +27,15 @@ GRIDS = DVRConfig(
         normal=0.05,
         normal_reach=0.02,
         mask=5.0,
-        distance=0.1,
+        distance=0.003,
         normal_step=1 / 64,
     ),
+    start=StartConfig(until=0.8),
 )
 MINUTES = Recipe(steps=2000, batch=2048, learning_rate=1e-2, final_fraction=0.05)
 
 PRESETS = {
     "grids": Preset(GRIDS, MINUTES, "the practical one: minutes on two CPU cores"),
-    "hollow": Preset(
-        replace(GRIDS, start=StartConfig(until=0.8)),
-        MINUTES,
-        "the same for cups and the like that are photographed from all around: finds what is inside of them",
-    ),
     "multi-view": Preset(
         DVRConfig(),
         PAPER,
@@ -63,7 +57,7 @@ PRESETS = {
             grids=GridsConfig(resolutions=(8, 16), features=2, width=8),
             search=SearchConfig(samples=(16,), sample_steps=(), render_samples=32),
             losses=LossConfig(
-                change=0.0, empty=0.0, filled=0.0, normal=0.0, mask=5.0, distance=0.1, normal_step=0.05
+                change=0.0, empty=0.0, filled=0.0, normal=0.0, mask=5.0, distance=0.003, normal_step=0.05
             ),
             start=StartConfig(until=0.5, samples=16),
         ),
@@ -78,14 +72,23 @@ PAPER_SINGLE = Recipe(steps=1_000_000, batch=64, learning_rate=1e-4, final_fract
 SINGLE_PRESETS = {
     "small": Preset(
         SingleConfig(
-            decoder=DecoderConfig(width=128),
+            decoder=DecoderConfig(width=128, octaves=3),
             code=64,
             side=64,
-            pixels=256,
-            search=SearchConfig(samples=(16, 32), sample_steps=(1600,), render_samples=128),
-            losses=LossConfig(change=0.0, depth=10.0, normal=0.05),
+            pixels=48,
+            search=SearchConfig(samples=(32,), sample_steps=(), render_samples=128),
+            losses=LossConfig(colour=0.5, change=0.0, depth=10.0, normal=0.05),
+            start=StartConfig(until=0.95, samples=24, sharpness=(1.0, 1.0), opacity=1.0),
         ),
-        Recipe(steps=2400, batch=16, learning_rate=1e-3, warmup_steps=100, final_fraction=0.05),
+        Recipe(
+            steps=8000,
+            batch=16,
+            learning_rate=4e-4,
+            warmup_steps=100,
+            decay="cosine",
+            final_fraction=0.02,
+            precision="bfloat16",
+        ),
         "a small network for small families of shapes, with depth: half an hour on two CPU cores",
     ),
     "rgb": Preset(

@@ -34,10 +34,11 @@ class Decoded(Shape):
         self.decoder, self.code = decoder, code
 
     def field(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
-        return self.decoder(points, self.code)[:, 0]
+        # As precise as the points, also where layers are told to be less.
+        return self.decoder(points, self.code)[:, 0].to(points)
 
     def colour(self, points: Float[Tensor, "p 3"], directions: Float[Tensor, "p 3"]) -> Float[Tensor, "p 3"]:
         """The same from all sides, as published; grey, and no gradient, where the decoder knows the shape alone."""
         if self.decoder.fc_out.out_features == 1:
             return torch.full_like(points, GREY)
-        return torch.sigmoid(self.decoder(points, self.code)[:, 1:])
+        return torch.sigmoid(self.decoder(points, self.code)[:, 1:].to(points))

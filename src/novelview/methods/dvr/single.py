@@ -10,12 +10,19 @@ from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.errors import ConfigError, DataError
-from novelview.methods.dvr.config import DecoderConfig, LossConfig, SearchConfig, require_colours
+from novelview.methods.dvr.config import (
+    DecoderConfig,
+    LossConfig,
+    SearchConfig,
+    StartConfig,
+    require_colours,
+)
 from novelview.methods.dvr.decoder import Decoder
 from novelview.methods.dvr.encoder import SIDE, Encoder, prepared
-from novelview.methods.dvr.learning import Chance, Seen, learn
+from novelview.methods.dvr.learning import Chance, Seen
 from novelview.methods.dvr.pictures import Cube, render_shape, surface_of
 from novelview.methods.dvr.shape import Decoded
+from novelview.methods.dvr.stages import learn_stage
 from novelview.methods.method import Loss, Method
 from novelview.random import Draws
 from novelview.surface import ImplicitSurface
@@ -44,6 +51,8 @@ class SingleConfig:
     """How the surface is searched for along rays."""
     losses: LossConfig = field(default_factory=lambda: LossConfig(change=0.0, normal=0.05))
     """Weights of the losses."""
+    start: StartConfig = field(default_factory=StartConfig)
+    """A beginning in which every place along a ray may be the surface."""
     unit_cube: bool = False
     """Shapes lie in the unit cube of the scene's own coordinates, as in the authors' data, and not in the scene's box."""
     hull: bool = False
@@ -84,7 +93,9 @@ class SingleView(Method):
         self.config = config
         size = config.decoder
         self.encoder = Encoder(config.code, config.batch_norm)
-        self.decoder = Decoder(size.width, size.blocks, config.code, 4 if size.coloured else 1)
+        channels = 4 if size.coloured else 1
+        self.decoder = Decoder(size.width, size.blocks, config.code, channels, size.octaves)
+        self._progress = 1.0
 
     def shape(self, state: Known) -> Decoded:
         """The shape that a photograph showed."""
@@ -115,19 +126,24 @@ class SingleView(Method):
         numbers = draws.rand(len(batch), config.pixels, 2 + Chance.NUMBERS)
         sums: dict[str, Tensor] = {}
         for sample, code, drawn in zip(batch, codes, numbers, strict=True):
-            found = learn(
+            found = learn_stage(
                 Decoded(self.decoder, code),
                 self._seen(sample, drawn[:, :2]),
                 Chance.drawn(drawn[:, 2:].to(device)),
                 config.search,
                 config.losses,
-                samples=config.search.samples_at(step),
-                sharpness=config.losses.sharpness_at(1.0),
+                config.start,
+                step=step,
+                progress=self._progress,
             )
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + value / (len(batch) * config.pixels)
         total = torch.stack(list(sums.values())).sum()
         return Loss(total, {name: value.detach() for name, value in sums.items()})
+
+    def advance(self, step: int, steps: int) -> bool:
+        self._progress = step / steps
+        return False
 
     def _seen(self, sample: Sample, places: Float[Tensor, "p 2"]) -> Seen:
         """Pixels of the view to predict, at places in the unit square."""
