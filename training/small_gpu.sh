@@ -9,7 +9,8 @@ COMMON=(--device cuda --rhythm.save 500 --rhythm.evaluate 2000)
 case $METHOD in
     quark) RECIPE=(--recipe.batch 8) ;;
     lvsm) RECIPE=(--recipe.batch 32 --recipe.hold-steps 12000) ;;
-    *) echo "no recipe for $METHOD: quark or lvsm" >&2; exit 2 ;;
+    dvr-single) RECIPE=(--recipe.batch 64) ;;
+    *) echo "no recipe for $METHOD: quark, lvsm or dvr-single" >&2; exit 2 ;;
 esac
 if [ -f "$RUN/run.json" ]; then
     TRAIN=(novelview train --resume "$RUN")

@@ -1,12 +1,12 @@
 """What only a GPU can show, by one command: that everything is right there, then how fast it is.
 
-    python benchmarks/gpu/run.py [--data DATA] [--only procedural quark lvsm grid r2l] [--quick]
+    python benchmarks/gpu/run.py [--data DATA] [--only procedural quark lvsm grid r2l dvr] [--quick]
 
 Runs the tests marked ``gpu`` and stops where one fails. Then measures procedural views per second, and the grid's
 presets ``fast`` and ``gpu`` on the demo scene and, where DATA is the folder of captures, on fox at a quarter of its
 size: held-out PSNR against training time, and rays per second; and milliseconds per frame of Quark's networks in bfloat16,
-with the Triton renderer beside the readable one, and per training step; per view of LVSM's networks; and per picture of
-R2L's students beside NeRF. Writes ``benchmarks/gpu/results.md`` row by row.
+with the Triton renderer beside the readable one, and per training step; per view of LVSM's networks; per picture of
+R2L's students beside NeRF; and per view and training step of DVR. Writes ``benchmarks/gpu/results.md`` row by row.
 ``--quick`` trains a hundredth of the steps, on whatever device there is, and writes nothing: it proves that the script
 works.
 """
@@ -36,13 +36,15 @@ import lvsm_speed  # noqa: E402
 import procedural_speed  # noqa: E402
 import quark_speed  # noqa: E402
 from novelview.data.open import open_scene  # noqa: E402
-from novelview.data.procedural import FAMILIES, demo_scene  # noqa: E402
+from novelview.data.procedural import FAMILIES, demo_scene, object_scene  # noqa: E402
 from novelview.data.scene import Scene  # noqa: E402
 from novelview.errors import MethodError  # noqa: E402
 from novelview.files import atomic_write_text  # noqa: E402
+from novelview.methods.dvr import METHODS as DVR_SPECS  # noqa: E402
 from novelview.methods.grid import METHOD  # noqa: E402
 from novelview.methods.lvsm import METHOD as LVSM_SPEC  # noqa: E402
 from novelview.methods.lvsm.networks import build_network  # noqa: E402
+from novelview.methods.method import Method  # noqa: E402
 from novelview.methods.nerf import METHOD as NERF_SPEC  # noqa: E402
 from novelview.methods.quark import METHOD as QUARK_SPEC  # noqa: E402
 from novelview.methods.quark.model import Quark  # noqa: E402
@@ -50,7 +52,9 @@ from novelview.methods.quark.renderers import fast_picture, in_strips  # noqa: E
 from novelview.methods.r2l import METHOD as R2L_SPEC  # noqa: E402
 from novelview.random import Draws, generator_for  # noqa: E402
 from novelview.rendering.layers import pixel_centres  # noqa: E402
+from novelview.types import RayBatch  # noqa: E402
 
+DVR_SPEC = DVR_SPECS[0]
 # Many CPUs compute bfloat16 slowly.
 PRECISION = {"cuda": "bfloat16", "cpu": "float32"}
 RESULTS = Path(__file__).parent / "results.md"
@@ -69,12 +73,15 @@ LVSM = """
 R2L = """
 | 400x400, random weights | float32 ms | bfloat16 ms | error of 255 | ratio to NeRF |
 |---|---|---|---|---|"""
+DVR = """
+| preset of DVR, untrained | 128x128 view ms | first training step ms | last training step ms |
+|---|---|---|---|"""
 TRAINING = """
 | small, batch | precision | making samples ms | loss and gradients ms |
 |---|---|---|---|"""
 
 
-Part = Literal["procedural", "quark", "lvsm", "grid", "r2l"]
+Part = Literal["procedural", "quark", "lvsm", "grid", "r2l", "dvr"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Options:
 
     data: Path | None = None
     """Folder of capture folders; without it only procedural scenes are used."""
-    only: tuple[Part, ...] = ("procedural", "quark", "lvsm", "grid", "r2l")
+    only: tuple[Part, ...] = ("procedural", "quark", "lvsm", "grid", "r2l", "dvr")
     """What is measured."""
     out: Path = RESULTS
     """Table to write."""
@@ -119,6 +126,8 @@ def measure(options: Options, device: str) -> Iterator[str]:
         yield from grid_rows(options, device)
     if "r2l" in options.only:
         yield from r2l_rows(options, device)
+    if "dvr" in options.only:
+        yield from dvr_rows(options, device)
 
 
 def procedural_rows(options: Options, device: str) -> Iterator[str]:
@@ -182,6 +191,32 @@ def r2l_rows(options: Options, device: str) -> Iterator[str]:
         base = base or ms
         ratio = f"{base['float32'] / ms['float32']:.1f} / {base['bfloat16'] / ms['bfloat16']:.1f}"
         yield f"| {name} | {ms['float32']:.1f} | {ms['bfloat16']:.1f} | {apart:.2f} | {ratio} |"
+
+
+def dvr_rows(options: Options, device: str) -> Iterator[str]:
+    """Milliseconds per view and per training step."""
+    yield DVR
+    scene = object_scene("cup", views=8, size=16 if options.quick else 128, test_every=4)
+    camera = scene.test.cameras[:1].to(device)
+    for name in ("tiny",) if options.quick else ("grids", "multi-view"):
+        preset = DVR_SPEC.presets[name]
+        method = DVR_SPEC.build(preset.config, scene.bounds)
+        method.begin(scene.train)
+        method, steps = method.to(device), preset.recipe.steps
+        batch = DVR_SPEC.sampler([scene], preset.config, preset.recipe, 0).batch(0).to(device)
+
+        def learn(step: int, method: Method = method, batch: RayBatch = batch, steps: int = steps) -> None:
+            method.advance(step, steps)
+            method.zero_grad()
+            method.loss(batch, step, Draws(generator_for(0, device=device))).total.backward()
+
+        calls: dict[str, Callable[[], Any]] = {
+            "view": partial(method.render, None, camera),
+            "first": partial(learn, 0),
+            "last": partial(learn, steps - 1),
+        }
+        ms = quark_speed.timed(calls, 1 if options.quick else 10, waiting(device))
+        yield f"| {name} | {ms['view']:.1f} | {ms['first']:.1f} | {ms['last']:.1f} |"
 
 
 @torch.no_grad()

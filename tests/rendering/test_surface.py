@@ -194,6 +194,24 @@ def test_grazing_rays_are_held_back(keep_sign: bool) -> None:
     assert gradient == pytest.approx([-100.0, 100.0 if keep_sign else -100.0])
 
 
+@pytest.mark.gpu
+def test_a_graphics_card_finds_the_same_places_and_gradients() -> None:
+    found = {}
+    for device in ("cpu", "cuda"):
+        radius = torch.tensor(RADIUS, dtype=torch.float64, device=device, requires_grad=True)
+
+        def ball(points: Tensor, radius: Tensor = radius) -> Tensor:
+            return radius - points.norm(dim=-1)
+
+        rays = rays_at_origin(200).to(device)
+        crossing = first_crossing(ball, rays, *ends(rays), samples=64)
+        implicit_depth(ball, rays[crossing.hit], crossing.depth[crossing.hit]).sum().backward()
+        assert radius.grad is not None
+        found[device] = [*(part.cpu() for part in vars(crossing).values()), radius.grad.cpu()]
+    for here, there in zip(found["cpu"], found["cuda"], strict=True):
+        torch.testing.assert_close(here, there)
+
+
 @pytest.mark.parametrize("step", [None, 1e-3])
 def test_normals_point_outwards(step: float | None) -> None:
     points = torch.nn.functional.normalize(rays_at_origin(20).origins, dim=-1) * RADIUS

@@ -97,6 +97,22 @@ def test_a_family_may_begin_with_every_place_along_a_ray(scene: Scene) -> None:
     assert float(method.encoder.fc.weight.grad.abs().sum()) > 0
 
 
+def test_bfloat16_keeps_places_precise(scene: Scene) -> None:
+    """In both stages; layers compute in less, depths do not."""
+    config = replace(SINGLE_PRESETS["tiny"].config, start=StartConfig(until=0.5, samples=8))
+    method, sample = SingleView(config), Sample(scene.train[:1], scene.train[1:2], scene.bounds)
+    for step in (0, 9):
+        method.advance(step, 10)
+        losses = []
+        for enabled in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                loss = method.loss((sample,), step, Draws(generator_for(0)))
+            loss.total.backward()
+            assert loss.total.dtype == torch.float32
+            losses.append(float(loss.total.detach()))
+        assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
 def test_a_decoder_told_of_waves_sees_finer_detail() -> None:
     """With random weights, it differs more between places that are near each other."""
     points = torch.rand(200, 3, generator=generator_for(0)) - 0.5
