@@ -1,4 +1,4 @@
-"""Recorded inputs and outputs of DVR's authors' code, and its conventions: pixels, matrices, look-ups (spec 4)."""
+"""Recorded inputs and outputs of DVR's authors' code, and its conventions: pixels, matrices, look-ups."""
 
 from __future__ import annotations
 

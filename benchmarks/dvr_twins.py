@@ -72,7 +72,7 @@ def widened(small: Decoder, width: int) -> Decoder:
 
 @torch.no_grad()
 def marched(decoder: Decoder, rays: Rays, samples: int) -> Tensor:
-    """Colour, depth and hit of each ray as the authors' code finds them (spec 5, 6): (r, 5).
+    """Colour, depth and hit of each ray as the authors' code finds them: (r, 5).
 
     All samples of all rays are asked, also behind the surface and beside the cube, and all rays are coloured.
     """

@@ -129,7 +129,7 @@ def test_obj_with_a_texture_keeps_the_mesh_whole(tmp_path: Path) -> None:
     lines = (tmp_path / "mesh.obj").read_text().splitlines()
     assert sum(line.startswith("v ") for line in lines) == 4
     assert sum(line.startswith("f ") for line in lines) == 4
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mesh.mtl", "mesh.obj", "mesh.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mesh.mtl", "mesh.obj", "mesh_texture.png"]
 
 
 def test_a_mesh_without_colours(tmp_path: Path) -> None:

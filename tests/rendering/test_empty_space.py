@@ -191,7 +191,7 @@ def test_points_on_the_border_belong_to_the_box_and_those_beyond_do_not(dtype: t
     within = lower + shares * (upper - lower)
     assert bool(empty(within).all())
     far: Callable[[float], Tensor] = lambda reach: torch.eye(3, dtype=dtype) * reach + (lower + upper) / 2  # noqa: E731
-    for reach in (5.0, -5.0, 1e30, -1e30):
+    for reach in (5.0, -5.0, 1e30, -1e30, torch.inf, torch.nan):
         assert not bool(empty(far(reach)).any())
     assert empty(within.reshape(4, 250, 3)).shape == (4, 250)
 

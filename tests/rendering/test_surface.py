@@ -116,6 +116,15 @@ def test_rays_that_arrived_are_asked_no_further() -> None:
     assert sum(asked) < 0.5 * 50 * 256
 
 
+@pytest.mark.parametrize("samples", [9, 10])
+def test_samples_on_the_surface_count(samples: int) -> None:
+    """A box whose faces two of nine samples meet exactly."""
+    rays = Rays(torch.tensor([[0.0, 0.0, -1.0]]), torch.tensor([[0.0, 0.0, 1.0]]))
+    box: Callable[[Tensor], Tensor] = lambda points: 0.25 - points.abs().amax(dim=-1)  # noqa: E731
+    found = first_crossing(box, rays, torch.zeros(1), torch.full((1,), 2.0), samples=samples)
+    assert found.depth.tolist() == pytest.approx([0.75])
+
+
 def test_no_ray_and_no_hit() -> None:
     rays = rays_at_origin(5)
     assert len(first_crossing(sphere, rays[:0], *ends(rays[:0]), samples=4).depth) == 0

@@ -87,7 +87,7 @@ class Envelope(ABC):
 class Hemisphere(Envelope):
     """The upper half of a sphere around the origin, z up: R2L's cameras for NeRF's synthetic scenes.
 
-    Azimuth and elevation are uniform, so that cameras crowd around the pole (R2L spec 5.1; Efficient-NeRF).
+    Azimuth and elevation are uniform, so that cameras crowd around the pole (R2L's code; Efficient-NeRF).
 
     Args:
         cameras: give the intrinsics.
@@ -114,7 +114,7 @@ class Hemisphere(Envelope):
 class Box(Envelope):
     """Positions and viewing directions within 1.1 times their range along each axis of the mean camera.
 
-    R2L's form for cameras that all look the same way (spec 5.1). As published, it does not zoom.
+    R2L's form for cameras that all look the same way. As published, it does not zoom.
     """
 
     name = "box"

@@ -26,7 +26,8 @@ class MeshOptions:
     """How fine a mesh is, and where its colours are."""
 
     resolution: int = 256
-    """glb, ply and obj: cells along the longest side of the object's box. Time and size grow with its square."""
+    """glb, ply and obj: cells along the cube that is searched, a tenth larger than the object's box. Time and size grow with
+    its square."""
     faces: int | None = None
     """glb, ply and obj: simplify to about so many triangles. Default: all."""
     texture: int | None = None

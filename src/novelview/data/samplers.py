@@ -128,7 +128,7 @@ class RaySampler(PixelSampler):
         views: at least one.
         batch: rays per step.
         seed: of the draws.
-        one_view_per_step: all rays of a step come from one view (NeRF's synthetic scenes, R2L spec 2.6).
+        one_view_per_step: all rays of a step come from one view (NeRF's synthetic scenes, as in R2L).
         centre_crop_steps: for so many steps, draw from the central half of width and height only.
         memory: bytes of pixels kept; None: a quarter of the memory there is.
         known_share: see :class:`PixelSampler`; these may lie beside the central half.

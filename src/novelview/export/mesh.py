@@ -31,7 +31,7 @@ def write_mesh(path: str | Path, mesh: Mesh) -> None:
     """Write a mesh in the format that the suffix names, whole or not at all.
 
     * ``.ply``: binary; float32 places, uint8 colours at vertices. No textures.
-    * ``.obj``: text, with colours behind places; or with a texture, and then ``.mtl`` and ``.png`` beside it.
+    * ``.obj``: text, with colours behind places; or with a texture, and then ``.mtl`` and ``_texture.png`` beside it.
     * ``.glb``: glTF 2.0, all in one file. Places are as they are in the mesh; a node turns z up to glTF's y up. Blender,
       which turns back, has the mesh's own coordinates. Colours are shown without lights, which they hold already.
 
@@ -90,7 +90,7 @@ def _obj(mesh: Mesh, path: Path) -> dict[str, bytes]:
     columns = _numpy(mesh.vertices)
     if mesh.colours is not None:
         columns = np.concatenate([columns, _numpy(mesh.colours)], axis=1)
-    material, picture = path.with_suffix(".mtl").name, path.with_suffix(".png").name
+    material, picture = path.with_suffix(".mtl").name, f"{path.stem}_texture.png"
     corners = _numpy(mesh.faces) + 1
     if mesh.texture is not None:
         text.write(f"mtllib {material}\n")

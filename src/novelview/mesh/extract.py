@@ -195,7 +195,7 @@ def _unasked(inner: Float[Tensor, "x y z"], places: Int[Tensor, "p 3"]) -> Int[T
 
 
 def _fill(values: np.ndarray) -> None:
-    """Give unknown values the one before along x, then y, then z (spec 10): within a cell that was not split all
+    """Give unknown values the one before along x, then y, then z: within a cell that was not split all
     known ones have one sign."""
     for axis in range(3):
         planes = np.moveaxis(values, axis, 0)

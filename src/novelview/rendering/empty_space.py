@@ -70,8 +70,8 @@ class EmptySpace:
     def __call__(self, points: Float[Tensor, "*b 3"]) -> Bool[Tensor, "*b"]:
         """Whether points lie in cells that are surely empty; outside the box nothing is known to be."""
         last = self.empty.shape[0] - 1
-        # A clamp before the conversion: far away points do not fit into an integer.
-        place = ((points - self.lower) / self.cell + 1).clamp_(0, last).to(torch.int32)
+        # A clamp before the conversion: far away points, and those of no ray, do not fit into an integer.
+        place = ((points - self.lower) / self.cell + 1).nan_to_num_(0.0).clamp_(0, last).to(torch.int32)
         x, y, z = place.unbind(dim=-1)
         index = (x * (last + 1) + y) * (last + 1) + z
         return self.empty.reshape(-1).index_select(0, index.reshape(-1)).reshape(index.shape)

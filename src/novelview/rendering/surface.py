@@ -58,7 +58,7 @@ def first_crossing(
     points_at_once: int = 1 << 17,
     empty: Empty | None = None,
 ) -> Crossing:
-    """Walk along rays to the first sample inside, and find the surface between it and the one before (spec 6).
+    """Walk along rays to the first sample inside, and find the surface between it and the one before.
 
     Samples are even, both ends included. Rays that have arrived are asked no further, which changes nothing but the time.
 
@@ -110,7 +110,7 @@ def _walk(
         deeper = best > largest[walking]
         largest[walking[deeper]] = best[deeper]
         deepest[walking[deeper]] = part.gather(-1, which[:, None])[deeper, 0]
-        enters = (values[:, :-1] < 0) & (values[:, 1:] > 0)
+        enters = (values[:, :-1] < 0) & (values[:, 1:] >= 0)
         begun = inside[walking]
         arrived = enters.any(dim=-1) & ~begun
         bracket[:, walking[arrived]] = _around_first(enters[arrived], part[arrived], values[arrived])
@@ -129,7 +129,7 @@ def _asked(field: Field, points: Float[Tensor, "r s 3"], empty: Empty | None) ->
         return field(points.reshape(-1, 3)).reshape(points.shape[:-1])
     unknown = ~empty(points)
     found = torch.full_like(points[..., 0], -math.inf)
-    found[unknown] = field(points[unknown])
+    found[unknown] = field(points[unknown]).to(points)
     return found
 
 
@@ -144,7 +144,7 @@ def _make_exact(
     """Asks for what crossings begin with; rays on which it is not negative, as it should be, are walked in full."""
     bracket = found[0]
     unknown = torch.nonzero(bracket[2].isneginf())[:, 0]
-    bracket[2, unknown] = field(rays[unknown].point(bracket[0, unknown]))
+    bracket[2, unknown] = field(rays[unknown].point(bracket[0, unknown])).to(bracket)
     wrong = unknown[~(bracket[2, unknown] < 0)]
     if len(wrong):
         again = _walk(field, rays[wrong], near[wrong], far[wrong], samples, None)

@@ -100,13 +100,16 @@ def fit(
         raise ConfigError(
             "There is nothing to resume", why="no run folder is named", cure="name one with out"
         )
+    afresh = first is None and (folder is None or latest_step(folder) is None)
     if folder is not None:
+        if afresh:
+            _begin_anew(info.build(), spec, scene)
         info = prepare_folder(folder, info, resume, accelerator)
     built = info.build()
     if first is not None:
         _begin_with(built, first, folder, recipe, accelerator)
-    elif spec.traits.regime == "per-scene" and (folder is None or latest_step(folder) is None):
-        built.begin(scene.train)
+    elif afresh:
+        _begin_anew(built, spec, scene)
     return train(
         built,
         sampler,
@@ -263,6 +266,12 @@ def _weights_of(spec: MethodSpec, source: str | Path | Method) -> _First:
     before = f"{info.start}, then " if info.start else ""
     progress = checkpoint.progress
     return _First(checkpoint, folder, f"{before}{progress.step} steps, {progress.seconds:.0f} seconds")
+
+
+def _begin_anew(method: Method, spec: MethodSpec, scene: Scene) -> None:
+    """Let new weights take what they need from the scene, if the method learns from one."""
+    if spec.traits.regime == "per-scene":
+        method.begin(scene.train)
 
 
 def _begin_with(

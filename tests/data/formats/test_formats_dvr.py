@@ -16,7 +16,6 @@ from novelview.data.exr import read_exr
 from novelview.data.formats import read_capture
 from novelview.data.open import open_scene
 from novelview.data.scene_list import is_scene_list, read_scene_list
-from novelview.data.shapenet import read_split, shown_pictures
 from novelview.errors import DataError, MissingDependencyError
 from novelview.methods.dvr.pairs import pairs_of
 
@@ -163,19 +162,6 @@ def shapenet(tmp_path: Path, dvr_in: Callable[[Path], Path], image: Callable[...
     return tmp_path / "data"
 
 
-def test_the_objects_of_a_split(shapenet: Path) -> None:
-    train = read_split(shapenet, "train", masks="keep")
-    assert [path.name for path in train.captures] == ["car1", "car0", "chair1", "chair0"]
-    scene = train.open(2)
-    assert (scene.name, len(scene.train), len(scene.test)) == ("chair1", 4, 0)
-    assert len(read_split(shapenet, "test")) == 2
-    assert len(read_split(shapenet / "car", "train")) == 2
-    for folder, split in ((shapenet, "val"), (shapenet / "absent", "train")):
-        with pytest.raises(DataError, match="no list of objects") as error:
-            read_split(folder, split)
-        assert error.value.cure
-
-
 def test_a_list_of_one_class_is_a_list_of_captures(shapenet: Path) -> None:
     path = shapenet / "car" / "softras_test.lst"
     assert is_scene_list(path)
@@ -185,8 +171,6 @@ def test_a_list_of_one_class_is_a_list_of_captures(shapenet: Path) -> None:
 def test_what_a_network_is_shown(shapenet: Path) -> None:
     """Choy's pictures where there are any, else the views."""
     scenes = [open_scene(shapenet / "car" / name, split="none", masks="keep") for name in ("car0", "car1")]
-    assert [path.name for path in shown_pictures(scenes[0])] == ["000.jpg"]
-    assert shown_pictures(scenes[1]) == []
     picture, view = (pairs_of(scene, 0)(0).sources for scene in scenes)
     assert picture.names == ("000.jpg",)
     expected = read_image(shapenet / "car" / "car0" / "img_choy2016" / "000.jpg")

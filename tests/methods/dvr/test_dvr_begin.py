@@ -16,6 +16,7 @@ from novelview.mesh.make import mesh_of
 from novelview.methods.discovery import find
 from novelview.methods.dvr.config import DecoderConfig, GridsConfig, StartConfig
 from novelview.methods.dvr.decoder import Decoder
+from novelview.methods.dvr.grids import Grids
 from novelview.methods.dvr.model import DVR
 from novelview.methods.dvr.presets import PRESETS, SINGLE_PRESETS
 from novelview.methods.dvr.single import SingleView
@@ -59,8 +60,8 @@ def test_without_masks_it_is_a_sphere_until_they_are_known(scene: Scene) -> None
 
 
 def test_a_run_keeps_its_hull(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # So many that all grids are open at the end.
-    recipe = replace(TINY.recipe, steps=20)
+    # So few that not all grids are open at the end.
+    recipe = replace(TINY.recipe, steps=3)
     method = fit("dvr", scene, config=HULL, recipe=recipe, out=tmp_path / "run", quiet=True)
 
     def refuse(*_: object) -> None:
@@ -71,6 +72,8 @@ def test_a_run_keeps_its_hull(scene: Scene, tmp_path: Path, monkeypatch: pytest.
     points = torch.rand(100, 3, generator=generator_for(0)) - 0.5
     assert isinstance(method, DVR)
     assert isinstance(loaded, DVR)
+    assert isinstance(loaded.shape, Grids)
+    assert loaded.shape.geometry.open < len(HULL.grids.resolutions)
     torch.testing.assert_close(loaded.shape.field(points), method.shape.field(points))
     again = fit("dvr", scene, config=HULL, recipe=recipe, out=tmp_path / "run", resume=True, quiet=True)
     assert isinstance(again, DVR)

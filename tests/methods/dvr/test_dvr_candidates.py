@@ -102,6 +102,19 @@ def test_known_depths_pull(name: str, unit: float) -> None:
     assert float(found["depth"].detach()) == pytest.approx(3 * 0.1 * unit, abs=0.01)
 
 
+def test_a_wrong_depth_is_no_reason_to_let_light_through() -> None:
+    """However much of a ray's light stops, it is told only where."""
+    pixels = seen(towards([(0.0, 0.0)]), [1.0], [FRONT + 0.3])
+    whole, thin = (learnt(Ball(steep=s), pixels, only(depth=1.0), sharpness=1.0)["depth"] for s in (2e3, 1.0))
+    assert float(thin.detach()) > 0.25
+    assert float(whole.detach()) == pytest.approx(0.3, abs=0.01)
+
+
+def test_background_pixels_have_no_depth() -> None:
+    found = learnt(Ball(), seen(towards([(0.0, 0.0)]), [0.0], [FRONT + 0.3]), only(depth=1.0))
+    assert float(found["depth"].detach()) == 0
+
+
 def test_rays_beside_the_cube_are_nothing() -> None:
     found = learnt(Ball(), seen(towards([(0.9, 0.0)]), [0.0]), only(colour=1.0), replace(START, opacity=1.0))
     assert float(torch.stack(list(found.values())).sum().detach()) == 0

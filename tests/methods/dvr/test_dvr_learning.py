@@ -214,6 +214,13 @@ def test_rays_that_meet_and_show_nothing_cost_nothing() -> None:
     assert set(cost.values()) == {0.0}
 
 
+def test_rays_past_the_cube_say_nothing_of_it() -> None:
+    """Whatever their masks: nothing that is searched could make these true."""
+    for mask in (0.0, 1.0):
+        parts = learnt(Ball(), seen(towards([(0.8, 0.0)] * 4), [mask] * 4), only(mask=1.0))
+        assert float(parts["mask"].detach()) == 0.0
+
+
 def test_random_numbers_are_all_that_is_random() -> None:
     pixels, weights = seen(towards(PLACES), MASK), only(empty=1.0, filled=1.0, normal=1.0, distance=1.0)
     torch.manual_seed(1)

@@ -5,7 +5,7 @@ Two methods: ``dvr`` learns one object from its photographs, ``dvr-single`` a fa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from novelview.data.procedural import object_scene
 from novelview.data.samplers import PixelSampler, RaySampler
@@ -23,7 +23,7 @@ from novelview.methods.dvr.presets import PRESETS, SINGLE_PRESETS
 from novelview.methods.dvr.single import SingleConfig, SingleView
 from novelview.methods.method import MethodSpec, Traits
 from novelview.methods.recipe import Recipe
-from novelview.types import Bounds, Views
+from novelview.types import Bounds, Sample, Views
 
 # Share of the rays, or of the patches, that sparse depths get: the authors march all key points of a view beside its 2048
 # pixels.
@@ -76,9 +76,12 @@ def build_single(config: SingleConfig, bounds: Bounds | None) -> SingleView:
 def single_sampler(scenes: Sequence[Scene], config: SingleConfig, recipe: Recipe, seed: int) -> SampleSampler:
     """Of captures, one for each shape; procedural shapes where no capture is named."""
     made = ShapePairs(config.shapes, config.train_size, seed, hull=config.hull)
-    return mixed_samples(
-        made.item, scenes, lambda scene: pairs_of(scene, seed, hull=config.hull), 0.0, recipe.batch, seed
-    )
+    depth = bool(config.losses.depth or config.losses.place)
+
+    def pairs(scene: Scene) -> Callable[[int], Sample]:
+        return pairs_of(scene, seed, hull=config.hull, depth=depth)
+
+    return mixed_samples(made.item, scenes, pairs, 0.0, recipe.batch, seed)
 
 
 def watched() -> Scene:

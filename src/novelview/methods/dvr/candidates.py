@@ -8,7 +8,6 @@ that masks leave on it. (Many-worlds inverse rendering, Zhang et al., 2024; Radi
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -58,24 +57,26 @@ def learn_candidates(
     weights = weights_from_density(thickness, torch.ones_like(thickness))
     middles = (depths[:, :-1] + depths[:, 1:]) / 2
     stopped = weights.sum(dim=-1).clamp(1e-4, 1 - 1e-4)
-    parts = {"opacity": start.opacity * F.binary_cross_entropy(stopped, mask, reduction="sum")}
+    # Written out: torch's own refuses to run where layers are told to be less precise.
+    surprise = -(mask * stopped.log() + (1 - mask) * (-stopped).log1p()).sum()
+    parts = {"opacity": start.opacity * surprise}
 
     ray, place = torch.nonzero(
         (weights.detach() > _LEAST / start.samples) & (mask[:, None] > 0), as_tuple=True
     )
     candidates = rays[ray].point(middles[ray, place])
+    # Where light stops, not whether: otherwise rays would rather pass through than stop at a wrong place.
+    likely = weights * (mask / stopped.clamp(min=_STOPPED))[:, None]
     if losses.colour:
         error = (shape.colour(candidates, rays.directions[ray]) - rgb[ray]).abs().sum(dim=-1)
-        # Where light stops, not whether: otherwise rays would rather pass through than have a wrong colour.
-        likely = weights[ray, place] / stopped[ray].clamp(min=_STOPPED) * mask[ray]
-        parts["colour"] = losses.colour * (likely * error).sum()
+        parts["colour"] = losses.colour * (likely[ray, place] * error).sum()
     if losses.distance:
         around = torch.cat([chance.anywhere - HALF, candidates[::_SLOPES].detach()])
         slopes = central_differences(shape.field, around, losses.normal_step).norm(dim=-1)
         parts["distance"] = losses.distance * (slopes - 1).square().mean() * len(seen)
     if seen.depth is not None and (losses.depth or losses.place):
         wrong = _depth_error(rays, seen.depth[inside], middles, losses)
-        parts["depth"] = (weights * wrong).sum()
+        parts["depth"] = (likely * wrong).sum()
     return parts
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the authors' models, of one object and of families of them (spec 3)."""
+"""Checkpoints of the authors' models, of one object and of families of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published network: occupancy and colour of a point in one (Niemeyer et al., CVPR 2020; spec 1)."""
+"""The published network: occupancy and colour of a point in one (Niemeyer et al., CVPR 2020)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shape a photograph shows, as a code: ResNet-18 and one layer (spec 2; He et al., CVPR 2016)."""
+"""What shape a photograph shows, as a code: ResNet-18 and one layer (He et al., CVPR 2016)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-# Shorter side of the photographs that the network sees.
+# Width and height of the photographs that the network sees, pixels.
 SIDE = 224
 _GROUPS = 16
 # Makes a normalisation of so many channels.
@@ -74,14 +74,14 @@ class Encoder(nn.Module):
         return self.fc(self.features((images - mean) / spread))
 
 
-def prepared(image: Float[Tensor, "h w 3"], side: int = SIDE) -> Float[Tensor, "3 p q"]:
-    """A photograph with a shorter side of ``side`` pixels."""
-    height, width = image.shape[:2]
-    factor = side / min(height, width)
-    size = (max(side, round(height * factor)), max(side, round(width * factor)))
-    shrink = factor < 1
+def prepared(image: Float[Tensor, "h w 3"], side: int = SIDE) -> Float[Tensor, "3 side side"]:
+    """A photograph as the encoder sees it; one that is not square is squeezed, as the authors do with free images."""
     return F.interpolate(
-        image.permute(2, 0, 1)[None], size, mode="bilinear", align_corners=False, antialias=shrink
+        image.permute(2, 0, 1)[None],
+        (side, side),
+        mode="bilinear",
+        align_corners=False,
+        antialias=side < max(image.shape[:2]),
     )[0].clamp(0, 1)
 
 

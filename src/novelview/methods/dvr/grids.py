@@ -84,7 +84,8 @@ class Grids(Shape):
             with torch.no_grad():
                 normals = outward_normals(self.field, points, step=step)
             told += [normals, F.normalize(directions, dim=-1)]
-        return torch.sigmoid(self.paint(torch.cat(told, dim=-1)))
+        # As precise as the points, also where layers are told to be less.
+        return torch.sigmoid(self.paint(torch.cat(told, dim=-1)).to(points))
 
     def advance(self, share: float) -> None:
         """Open grids as they are due after that share of the training."""

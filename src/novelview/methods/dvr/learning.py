@@ -1,4 +1,4 @@
-"""What rays and the pixels behind them say about a shape (Niemeyer et al., CVPR 2020, section 3; spec 5 to 8)."""
+"""What rays and the pixels behind them say about a shape (Niemeyer et al., CVPR 2020, section 3)."""
 
 from __future__ import annotations
 
@@ -142,7 +142,8 @@ def learn(
     parts = _where_both(shape, seen, depth, met & wanted, weights)
     places = rays.point(depth.detach())
     if weights.mask:
-        parts["mask"] = _mask_loss(shape, seen, found, depth.detach(), ~(met & wanted), sharpness)
+        passes = cube_span(rays, HALF + search_config.padding / 2, search_config.beyond)[2]
+        parts["mask"] = _mask_loss(shape, seen, found, depth.detach(), passes & ~(met & wanted), sharpness)
     if weights.empty:
         empty = _empty_points(seen, chance.empty, places, met, search_config)
         parts["empty"] = losses.empty_loss(shape.field(empty))

@@ -1,4 +1,4 @@
-"""The five losses of DVR (Niemeyer et al., CVPR 2020, section 3.3; spec 8), each summed over what it is of."""
+"""The five losses of DVR (Niemeyer et al., CVPR 2020, section 3.3), each summed over what it is of."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from novelview.cameras.cameras import Cameras
@@ -69,10 +71,20 @@ class DVR(Method):
         return Loss(total, {name: value.detach() for name, value in means.items()})
 
     def advance(self, step: int, steps: int) -> bool:
-        self._progress = step / steps
-        if isinstance(self.shape, Grids):
-            self.shape.advance(self._progress)
+        self._grow(step / steps)
         return False
+
+    def _grow(self, progress: float) -> None:
+        self._progress = progress
+        if isinstance(self.shape, Grids):
+            self.shape.advance(progress)
+
+    def structure(self) -> dict[str, Any]:
+        return {"progress": self._progress}
+
+    def restructure(self, structure: dict[str, Any]) -> None:
+        """Opens the grids that were open, so that an unfinished training is drawn as it was judged."""
+        self._grow(float(structure["progress"]))
 
     def render(self, state: None, cameras: Cameras) -> Frames:
         return render_shape(self.shape, self.cube, cameras, self.config.search, self._device)

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.data.decode import read_image
+from novelview.data.formats.paths import photographs
 from novelview.data.images import ByteCache
 from novelview.data.procedural import object_scene
 from novelview.data.scene import Scene
-from novelview.data.shapenet import shown_pictures
 from novelview.data.visual_hull import GridField, hull_depth, visual_hull
+from novelview.errors import MethodError
 from novelview.random import generator_for
 from novelview.types import Sample, Views
 
@@ -25,12 +26,13 @@ from novelview.types import Sample, Views
 FAMILY = "chair"
 # Pictures of each.
 VIEWS = 8
+_SHOWN = "img_choy2016"
 # Cells of a visual hull along the longest side of its box, and bytes of its depth maps that are kept of a scene.
 CELLS, KEPT = 64, 64 << 20
 
 
-def pairs_of(scene: Scene, seed: int, *, hull: bool = False) -> Callable[[int], Sample]:
-    """Sample number i of a scene: two of its training views, drawn independently (spec 9).
+def pairs_of(scene: Scene, seed: int, *, hull: bool = False, depth: bool = False) -> Callable[[int], Sample]:
+    """Sample number i of a scene: two of its training views, drawn independently.
 
     What is looked at is one of Choy et al.'s pictures where a capture of DVR's layout has these, as published.
 
@@ -38,10 +40,20 @@ def pairs_of(scene: Scene, seed: int, *, hull: bool = False) -> Callable[[int], 
         scene: with at least one training view.
         seed: of the draws.
         hull: the view to predict has the depth map of the visual hull, and no other; see :class:`HullDepths`.
+        depth: the view to predict must have a depth map of the capture.
+
+    Raises:
+        MethodError: there are no depth maps, and there must be.
     """
     views = scene.train
+    if depth and not views.has_depths:
+        raise MethodError(
+            "There are no depth maps to learn from",
+            where=scene.name,
+            cure="add depth maps, or learn without: --preset rgb, or --config.losses.depth 0 --config.losses.place 0",
+        )
     targets = views.with_depths(HullDepths(scene).depth) if hull else views
-    pictures = shown_pictures(scene)
+    pictures = _shown_pictures(scene)
 
     def pair(index: int) -> Sample:
         generator = generator_for(seed, "pairs", index)
@@ -56,6 +68,12 @@ def pairs_of(scene: Scene, seed: int, *, hull: bool = False) -> Callable[[int], 
         return Sample(source, targets[[target]], scene.bounds)
 
     return pair
+
+
+def _shown_pictures(scene: Scene) -> list[Path]:
+    """Choy et al.'s pictures of an object (3D-R2N2, ECCV 2016), which stand beside its views; none of other captures."""
+    origin = scene.origin
+    return photographs(Path(origin["path"]) / _SHOWN) if origin.get("format") == "dvr" else []
 
 
 def _picture(path: Path, camera: Cameras) -> Views:

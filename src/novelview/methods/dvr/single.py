@@ -1,15 +1,16 @@
-"""DVR for objects that one photograph shows: an encoder tells the decoder which shape it is (section 4.1; spec 2, 9)."""
+"""DVR for objects that one photograph shows: an encoder tells the decoder which shape it is (section 4.1)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.errors import ConfigError, DataError
+from novelview.geometry.rays import Rays
 from novelview.methods.dvr.config import (
     DecoderConfig,
     LossConfig,
@@ -40,7 +41,7 @@ class SingleConfig:
     batch_norm: bool = False
     """Normalise over the batch in the encoder, as published; otherwise within each photograph."""
     side: int = SIDE
-    """Shorter side of the photograph that the encoder sees, pixels."""
+    """Width and height of the photograph that the encoder sees, pixels."""
     pixels: int = 1024
     """Pixels of each view that are learnt from in a step."""
     shapes: int = 300
@@ -151,13 +152,11 @@ class SingleView(Method):
         target = sample.targets
         if not target.has_masks:
             raise DataError("DVR learns from masks", where=target.names[0], cure="add masks to the data")
-        width, height = target.cameras[0].common_size
-        x, y = ((places[:, i] * side).long().clamp(max=side - 1) for i, side in enumerate((width, height)))
-        pixel = y * width + x
-        rays = target.cameras[0].rays().reshape(-1)[pixel]
+        rays = target.cameras[0].rays().reshape(-1)
+        pixel = _pixels(places.cpu(), target.cameras[0].common_size, rays)
         depth = target.depth(0).reshape(-1)[pixel].to(device) if target.has_depths else None
         return Seen(
-            self._cube(sample.bounds).rays(rays.to(device)),
+            self._cube(sample.bounds).rays(rays[pixel].to(device)),
             target.image(0).reshape(-1, 3)[pixel].to(device),
             target.mask(0).reshape(-1)[pixel].to(device),
             depth=None if hull else depth,
@@ -170,3 +169,13 @@ class SingleView(Method):
     @property
     def _device(self) -> torch.device:
         return self.decoder.fc_p.weight.device
+
+
+def _pixels(places: Float[Tensor, "p 2"], size: tuple[int, int], rays: Rays) -> Int[Tensor, " p"]:
+    """Row-major pixels at places in the unit square; of a lens that has no ray for some, any of the others."""
+    x, y = ((places[:, i] * side).long().clamp(max=side - 1) for i, side in enumerate(size))
+    pixel, usable = y * size[0] + x, rays.directions.isfinite().all(dim=-1)
+    others = torch.nonzero(usable)[:, 0]
+    if not len(others):
+        raise DataError("A lens model gives no ray for any pixel", cure="check the distortion values")
+    return torch.where(usable[pixel], pixel, others[pixel % len(others)])
