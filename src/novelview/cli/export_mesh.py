@@ -35,6 +35,8 @@ class MeshOptions:
     vertices. Best with --faces: 20,000 are unwrapped in seconds, 100,000 in a minute."""
     refine: bool = True
     """glb, ply and obj: move vertices to where exactly the surface is."""
+    crumbs: float = 0.01
+    """glb, ply and obj: leave out loose pieces with less than this share of the largest one's surface. 0: keep all."""
     check: bool = False
     """glb, ply and obj: write a picture of the mesh from all sides beside it, colours above normals."""
 
@@ -49,6 +51,7 @@ def make_mesh(method: Method, state: Any, scene: Scene, out: Path, options: Mesh
         method.surface(state),
         resolution=options.resolution,
         refine=options.refine,
+        crumbs=options.crumbs,
         faces=options.faces,
         texture=options.texture,
     )

@@ -153,7 +153,8 @@ class LossConfig:
 class StartConfig:
     """A beginning in which every place along a ray may be the surface, which finds hollows that masks do not show.
 
-    Memory grows with its samples; afterwards, rays are searched as published.
+    Memory grows with its samples; afterwards, rays are searched as published. The losses empty, filled, normal, mask and
+    change wait until then.
     """
 
     until: float = 0.0
