@@ -39,10 +39,8 @@ class DVR(Method):
 
     def begin(self, views: Views) -> None:
         if isinstance(self.shape, Grids) and self.shape.config.hull_cells:
-            half, centre = (
-                (HALF + self.config.search.padding / 2) / self.cube.scale,
-                torch.tensor(self.cube.centre),
-            )
+            half = (HALF + self.config.search.padding / 2) / self.cube.scale
+            centre = torch.tensor(self.cube.centre)
             hull = visual_hull(views, centre - half, centre + half, self.shape.config.hull_cells)
             self.shape.first.copy_(hull.values * self.cube.scale)
 
