@@ -54,7 +54,8 @@ HEAD = """# DVR: surfaces out of masked photographs
 Made by `benchmarks/dvr_quality.py`: torch {torch}, {processor}.
 Chamfer (L1): the mean of both mean distances between {points:,} points of the mesh and as many of the true surface, in parts
 of the diagonal of the true surface's box; normals: mean |cosine|. PSNR in dB over held-out views, whole images. The
-visual hull is that of the training masks in 128 cells along its longest side. Seconds are those of the training.
+visual hull is that of the training masks in 128 cells along its longest side. Seconds are those of the training; those with
+one thread were measured two at a time, on two cores.
 
 | scene | preset | steps | views, size | Chamfer | hull's Chamfer | normals | hull's normals | PSNR | threads | seconds |
 |---|---|---|---|---|---|---|---|---|---|---|
