@@ -13,8 +13,8 @@ from torch import Tensor
 
 from novelview.geometry.intervals import linear_depths
 from novelview.geometry.rays import Rays
-from novelview.methods.dvr.config import LossConfig, SearchConfig, StartConfig
-from novelview.methods.dvr.learning import HALF, Chance, Seen, cube_span
+from novelview.methods.dvr.config import HALF, LossConfig, SearchConfig, StartConfig
+from novelview.methods.dvr.learning import Chance, Seen, cube_span
 from novelview.methods.dvr.shape import Shape
 from novelview.rendering.surface import central_differences
 from novelview.rendering.volume import thickness_from_field, weights_from_density
@@ -48,7 +48,7 @@ def learn_candidates(
         start: this beginning.
         sharpness: see :class:`StartConfig`.
     """
-    near, far, some = cube_span(seen.rays, HALF + search.padding / 2, None)
+    near, far, some = cube_span(seen.rays, search.half, None)
     inside = torch.nonzero(some)[:, 0]
     rays, rgb, mask = seen.rays[inside], seen.rgb[inside], seen.mask[inside]
     depths = _places(near[inside], far[inside], chance.empty[inside], start.samples)

@@ -9,6 +9,9 @@ from novelview.errors import ConfigError
 
 Form = Literal["decoder", "grids"]
 
+# Half side of the cube that holds the object.
+HALF = 0.5
+
 
 @dataclass(frozen=True)
 class DecoderConfig:
@@ -101,6 +104,11 @@ class SearchConfig:
                 "search.iterations, search.padding and search.skip_cells cannot be negative",
                 cure="give 0 or more",
             )
+
+    @property
+    def half(self) -> float:
+        """Half side of the cube that is searched, cube units."""
+        return HALF + self.padding / 2
 
     def samples_at(self, step: int) -> int:
         """Samples per ray in a training step."""

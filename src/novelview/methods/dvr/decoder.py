@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from novelview.methods.dvr.config import DecoderConfig
 from novelview.nn.encodings import frequency_encoding, frequency_width
 
 
@@ -70,3 +71,9 @@ class Decoder(nn.Module):
             for name, value in self.named_parameters()
             if name.endswith("weight") and not name.startswith("fc_c.")
         )
+
+
+def build_decoder(config: DecoderConfig, code: int = 0) -> Decoder:
+    """The network that options describe, for codes of so many numbers."""
+    channels = 4 if config.coloured else 1
+    return Decoder(config.width, config.blocks, code, channels, config.octaves)

@@ -12,12 +12,9 @@ from torch import Tensor
 
 from novelview.geometry.rays import Rays, intersect_box
 from novelview.methods.dvr import losses
-from novelview.methods.dvr.config import LossConfig, SearchConfig
+from novelview.methods.dvr.config import HALF, LossConfig, SearchConfig
 from novelview.methods.dvr.shape import Shape
 from novelview.rendering.surface import Crossing, Empty, central_differences, first_crossing, implicit_depth
-
-# Half side of the cube that holds the object.
-HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def search(
 
     Where it is known to be ``empty``, the shape is not asked.
     """
-    near, far, some = cube_span(rays, HALF + config.padding / 2, config.beyond)
+    near, far, some = cube_span(rays, config.half, config.beyond)
     place = torch.nonzero(some)[:, 0]
     found = first_crossing(
         shape.field,
@@ -142,7 +139,7 @@ def learn(
     parts = _where_both(shape, seen, depth, met & wanted, weights)
     places = rays.point(depth.detach())
     if weights.mask:
-        passes = cube_span(rays, HALF + search_config.padding / 2, search_config.beyond)[2]
+        passes = cube_span(rays, search_config.half, search_config.beyond)[2]
         parts["mask"] = _mask_loss(shape, seen, found, depth.detach(), passes & ~(met & wanted), sharpness)
     if weights.empty:
         empty = _empty_points(seen, chance.empty, places, met, search_config)
@@ -211,7 +208,7 @@ def _empty_points(
 ) -> Float[Tensor, "p 3"]:
     """A point on each ray beside the object: where the shape is met wrongly, else anywhere in the cube."""
     beyond = None if config.beyond is None else (0.0, config.beyond[1])
-    near, far, some = cube_span(seen.rays, HALF + config.padding / 2, beyond)
+    near, far, some = cube_span(seen.rays, config.half, beyond)
     points = seen.rays.point(torch.lerp(near, far, share))
     points = torch.where(met[:, None], places, points)
     return points[(seen.mask < 0.5) & (some | met)]

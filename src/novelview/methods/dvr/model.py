@@ -10,9 +10,9 @@ from novelview.cameras.cameras import Cameras
 from novelview.data.visual_hull import visual_hull
 from novelview.errors import MethodError
 from novelview.methods.dvr.config import DVRConfig
-from novelview.methods.dvr.decoder import Decoder
+from novelview.methods.dvr.decoder import build_decoder
 from novelview.methods.dvr.grids import Grids
-from novelview.methods.dvr.learning import HALF, Chance, Seen
+from novelview.methods.dvr.learning import Chance, Seen
 from novelview.methods.dvr.pictures import Cube, render_shape, surface_of
 from novelview.methods.dvr.shape import Decoded, Shape
 from novelview.methods.dvr.stages import learn_stage
@@ -39,9 +39,9 @@ class DVR(Method):
 
     def begin(self, views: Views) -> None:
         if isinstance(self.shape, Grids) and self.shape.config.hull_cells:
-            half = (HALF + self.config.search.padding / 2) / self.cube.scale
-            centre = torch.tensor(self.cube.centre)
-            hull = visual_hull(views, centre - half, centre + half, self.shape.config.hull_cells)
+            surface = self.surface(None)
+            lower, upper = torch.tensor(surface.lower), torch.tensor(surface.upper)
+            hull = visual_hull(views, lower, upper, self.shape.config.hull_cells)
             self.shape.first.copy_(hull.values * self.cube.scale)
 
     def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
@@ -97,7 +97,5 @@ class DVR(Method):
 
 def _shape(config: DVRConfig) -> Shape:
     if config.form == "grids":
-        return Grids(config.grids, HALF + config.search.padding / 2)
-    decoder = config.decoder
-    channels = 4 if decoder.coloured else 1
-    return Decoded(Decoder(decoder.width, decoder.blocks, channels=channels, octaves=decoder.octaves))
+        return Grids(config.grids, config.search.half)
+    return Decoded(build_decoder(config.decoder))

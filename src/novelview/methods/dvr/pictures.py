@@ -13,7 +13,7 @@ from novelview.cameras.cameras import Cameras
 from novelview.geometry.rays import Rays
 from novelview.methods.chunks import look_through, rays_at_once
 from novelview.methods.dvr.config import SearchConfig
-from novelview.methods.dvr.learning import HALF, search
+from novelview.methods.dvr.learning import search
 from novelview.methods.dvr.shape import Shape
 from novelview.rendering.empty_space import EmptySpace
 from novelview.surface import ImplicitSurface
@@ -62,7 +62,7 @@ class Cube:
 
 def surface_of(shape: Shape, cube: Cube, config: SearchConfig, device: torch.device) -> ImplicitSurface:
     """The shape in scene coordinates, as far as it is searched for; coloured as seen along its normals."""
-    half = (HALF + config.padding / 2) / cube.scale
+    half = config.half / cube.scale
     x, y, z = cube.centre
 
     def field(points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
@@ -96,7 +96,7 @@ def _empty_space(
     samples = int(cameras.sizes.prod(dim=-1).sum()) * config.render_samples
     if not config.skip_cells or samples < WORTH * (config.skip_cells + 1) ** 3:
         return None
-    corner = torch.full((3,), HALF + config.padding / 2, device=device)
+    corner = torch.full((3,), config.half, device=device)
     return EmptySpace.of(shape.field, -corner, corner, cells=config.skip_cells)
 
 

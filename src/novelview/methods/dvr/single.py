@@ -18,7 +18,7 @@ from novelview.methods.dvr.config import (
     StartConfig,
     require_colours,
 )
-from novelview.methods.dvr.decoder import Decoder
+from novelview.methods.dvr.decoder import build_decoder
 from novelview.methods.dvr.encoder import SIDE, Encoder, prepared
 from novelview.methods.dvr.learning import Chance, Seen
 from novelview.methods.dvr.pictures import Cube, render_shape, surface_of
@@ -92,10 +92,8 @@ class SingleView(Method):
     def __init__(self, config: SingleConfig) -> None:
         super().__init__()
         self.config = config
-        size = config.decoder
         self.encoder = Encoder(config.code, config.batch_norm)
-        channels = 4 if size.coloured else 1
-        self.decoder = Decoder(size.width, size.blocks, config.code, channels, size.octaves)
+        self.decoder = build_decoder(config.decoder, config.code)
         self._progress = 1.0
 
     def shape(self, state: Known) -> Decoded:
