@@ -14,7 +14,7 @@ develop: $(VENV)/.developed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[fast,train]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[diffusion,fast,mesh,train]"
 	touch $@
 
 $(VENV)/.developed: $(VENV)/.installed

@@ -176,11 +176,19 @@ class Views:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a feed-forward method learns from: views it may look at, views it must predict, and the scene's extent."""
+    """What a feed-forward method learns from: views it may look at, views it must predict, and the scene's extent.
+
+    Attributes:
+        sources: may be looked at.
+        targets: must be predicted.
+        bounds: of the scene.
+        caption: what the views show, in words; empty where nobody said.
+    """
 
     sources: Views
     targets: Views
     bounds: Bounds
+    caption: str = ""
 
 
 class _OtherDepths(ImageSource):

@@ -1,4 +1,4 @@
-"""``novelview data``: look at a capture, write a procedural one, or unpack a data set into captures."""
+"""``novelview data``: look at a capture, write a procedural one, or unpack or prepare a data set as captures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from typing import Literal
 from rich.console import Console
 
 from novelview.cli.options import Positional, SceneOptions, Unprefixed, parse
+from novelview.data.captions import read_captions
 from novelview.data.chunks import unpack_chunks
+from novelview.data.co3d.crop import Crop
+from novelview.data.co3d.options import Choice, Manner
+from novelview.data.co3d.prepare import check_prepared, prepare_co3d
+from novelview.data.co3d.write import Pictures
 from novelview.data.info import describe
 from novelview.data.procedural import write_capture
 from novelview.data.rig import write_rig
@@ -21,6 +26,7 @@ _USAGE = """usage: novelview data WHAT [options in any order]
   info        Print cameras, extent, depth range, overlap and problems of a capture, and draw its cameras.
   procedural  Write a procedural scene as a capture: images, masks, depth, transforms.json.
   unpack      Write the scenes of RealEstate10K's .torch files (pixelSplat's format) as captures, and a list of them.
+  prepare     Write the sequences of a CO3Dv2 data set as captures of one frame and size, and a list.
 
 novelview data WHAT --help shows the options."""
 
@@ -66,6 +72,40 @@ class Unpack:
     """Folder to write: one folder per scene, and scenes.txt. Scenes that are there already are left alone."""
 
 
+@dataclass(frozen=True)
+class Prepare:
+    """Write the sequences of a CO3Dv2 data set as captures, upright and with the object in the cube from -1 to 1."""
+
+    out: Path
+    """Folder to write: CATEGORY/SEQUENCE for each, and scenes.txt. Sequences that are there already are left alone."""
+    co3d: Positional[Path | None] = None
+    """Folder with one folder per category, or one of these."""
+    categories: tuple[str, ...] | None = None
+    """Which categories; all when absent."""
+    sequences_per_category: int = 500
+    """Most sequences of each category; 0: all."""
+    frames_per_sequence: int | None = None
+    """Most frames of each sequence, evenly spaced; all when absent."""
+    size: int = 256
+    """Shorter side of the pictures in pixels."""
+    crop: Crop = "foreground"
+    """foreground: a square around the middle of the mask; centre: one in the middle; none: whole pictures."""
+    antialias: bool = True
+    """Resize with a filter as wide as the pixels become; no: as ViewDiff's authors did."""
+    captions: Path | None = None
+    """JSON file: category -> sequence -> list of captions. Sequences without any get "a CATEGORY"."""
+    min_quality: float | None = None
+    """Least score of a sequence's cameras (viewpoint_quality_score)."""
+    min_cloud_quality: float | None = None
+    """Least score of its point cloud (point_cloud.quality_score)."""
+    outliers: float = 0.0
+    """Share of the point cloud that may lie outside the object's box, on each of its six sides."""
+    subset: str | None = None
+    """Use only the frames of a part of one of CO3D's lists, for example fewview_dev:train."""
+    check: bool = False
+    """Prepare nothing: read everything that is in the folder already, and report what is damaged."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Parse and run the verb."""
     words = list(arguments)
@@ -78,8 +118,10 @@ def run(arguments: Sequence[str]) -> int:
         return _procedural(words[1:])
     if words[0] == "unpack":
         return _unpack(words[1:])
+    if words[0] == "prepare":
+        return _prepare(words[1:])
     raise ConfigError(
-        f"There is no 'novelview data {words[0]}'", cure="choose one of: info, procedural, unpack"
+        f"There is no 'novelview data {words[0]}'", cure="choose one of: info, procedural, unpack, prepare"
     )
 
 
@@ -125,3 +167,50 @@ def _unpack(words: list[str]) -> int:
     )
     console.print(f"  learn from them: novelview train METHOD --more {done.list}", markup=False)
     return 0
+
+
+def _prepare(words: list[str]) -> int:
+    options = parse(Prepare, words, "data prepare")
+    console = Console(highlight=False, soft_wrap=True)
+    if options.check:
+        return _check(options.out, console)
+    if options.co3d is None:
+        raise ConfigError("No data set is named", cure="novelview data prepare CO3D_FOLDER --out DIR")
+    choice = Choice(
+        categories=options.categories,
+        sequences=options.sequences_per_category or None,
+        quality=options.min_quality,
+        cloud_quality=options.min_cloud_quality,
+        subset=None if options.subset is None else _subset(options.subset),
+    )
+    pictures = Pictures(options.size, options.crop, options.antialias)
+    manner = Manner(pictures, options.frames_per_sequence, options.outliers)
+    captions = None if options.captions is None else read_captions(options.captions)
+    done = prepare_co3d(options.co3d, options.out, choice, manner, captions)
+    console.print(
+        f"wrote {options.out}: {done.written} sequences, besides {done.present} that were there", markup=False
+    )
+    for note in done.notes():
+        console.print(f"note: {note}", markup=False)
+    console.print(
+        f"  learn from them: novelview train METHOD --more {done.scenes} --masks keep --no-normalise",
+        markup=False,
+    )
+    return 0
+
+
+def _check(out: Path, console: Console) -> int:
+    faults = check_prepared(out)
+    for fault in faults.values():
+        console.print(str(fault), markup=False)
+    console.print(
+        f"{out}: {len(faults)} damaged sequences" if faults else f"{out}: all is well", markup=False
+    )
+    return 2 if faults else 0
+
+
+def _subset(text: str) -> tuple[str, str]:
+    name, colon, part = text.partition(":")
+    if not (name and colon and part):
+        raise ConfigError(f"Bad subset {text!r}", cure="give LIST:PART, for example fewview_dev:train")
+    return name, part

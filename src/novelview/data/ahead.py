@@ -64,7 +64,7 @@ class Ahead:
             for views, each in zip(parts, images, strict=True)
         ]
         return tuple(
-            Sample(sources, targets, sample.bounds)
+            replace(sample, sources=sources, targets=targets)
             for sample, sources, targets in zip(batch, held[::2], held[1::2], strict=True)
         )
 

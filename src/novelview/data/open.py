@@ -10,6 +10,7 @@ from typing import Any
 from novelview.cameras.cameras import Cameras
 from novelview.data import formats
 from novelview.data.bounds import Evidence, find_extent, scene_bounds, scene_frame
+from novelview.data.captions import captions_beside
 from novelview.data.capture import Capture
 from novelview.data.fitting import MaskUse, fit_images
 from novelview.data.images import WHITE, ByteCache, FileImages, system_memory
@@ -40,7 +41,7 @@ def open_scene(
     memory: int | None = None,
     measure: bool = True,
 ) -> Scene:
-    """Open posed photographs of any known format.
+    """Open posed photographs of any known format, with the captions of a ``captions.json`` beside them.
 
     Args:
         path: folder or file of the capture, or a capture that was read already.
@@ -220,6 +221,7 @@ def _scene(
         to_input=frame.inverse(),
         origin=origin,
         notes=notes,
+        captions=captions_beside(reading.capture.path),
     )
 
 

@@ -21,6 +21,7 @@ class Scene:
         to_input: carries scene coordinates back to the user's own; every export goes through it.
         origin: JSON facts that open the same scene again (path, format, split, scale, seed).
         notes: what was noticed while reading, one sentence each.
+        captions: what the scene shows, in words; any one of them describes all views; may be empty.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Scene:
     to_input: Similarity = field(default_factory=Similarity.identity)
     origin: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
 
     @property
     def procedural(self) -> bool:

@@ -19,6 +19,7 @@ from novelview.config import from_json, to_json
 from novelview.data.samplers import Sampler
 from novelview.data.scene import Scene
 from novelview.errors import ConfigError
+from novelview.generation import Request, Studio, Watch
 from novelview.layered import LayeredDepthMap
 from novelview.light_field import LightField
 from novelview.methods.distillation import Distillation
@@ -98,6 +99,14 @@ class Method(nn.Module, ABC):
 
     def surface(self, state: Any) -> ImplicitSurface:
         """The surface of what is in the scene, in scene coordinates; where traits promise "mesh"."""
+        raise NotImplementedError
+
+    def studio(self) -> Studio:
+        """The world that new subjects are generated in; where the regime is "generative"."""
+        raise NotImplementedError
+
+    def generate(self, request: Request, watch: Watch | None = None) -> Frames:
+        """Views of a subject that words, or views of it, describe; where the regime is "generative"."""
         raise NotImplementedError
 
     def explain(self, state: Any, camera: Cameras) -> dict[str, Any]:

@@ -25,19 +25,20 @@ DEPTH_UNIT = 1e-3  # nerfstudio's default: depth maps in millimetres of a world 
 PARTITIONS = {"train": "train_filenames", "val": "val_filenames", "test": "test_filenames"}
 _DEPTH_SUFFIXES = (".png", ".npy", ".tif", ".tiff")
 _DEPTH_KEYS = {"depth_unit_scale_factor", "integer_depth_scale", "enable_depth_loading"}
+_OWN_KEY = "novelview"  # Facts that data preparation writes for itself, about the capture and about frames.
 # Keys that are used, or carry nothing that changes where a camera stands or what it sees.
 _KNOWN = (
     CAMERA_KEYS
     | _DEPTH_KEYS
     | {"frames", "near_far", "aabb", "ply_file_path", "applied_transform", *PARTITIONS.values()}
     | {"applied_scale", "aabb_scale", "scale", "offset", "orientation_override", "auto_scale_poses_override"}
-    | {"n_frames", "scale_mat"}
+    | {"n_frames", "scale_mat", _OWN_KEY}
 )
 _KNOWN_IN_FRAME = (
     CAMERA_KEYS
     | _DEPTH_KEYS
     | {"file_path", "transform_matrix", "mask_path", "depth_file_path", "depth_path", "near_far"}
-    | {"sharpness", "rotation", "colmap_im_id", "name", "timestamp", "time", "camera_label"}
+    | {"sharpness", "rotation", "colmap_im_id", "name", "timestamp", "time", "camera_label", _OWN_KEY}
 )
 
 
