@@ -1,7 +1,8 @@
 """``novelview eval RUN``: how good a run is on the views it has not seen, beside classical baselines.
 
 With ``--index``, a feed-forward method is scored on many captures by the protocol of its papers instead; with ``--mesh``,
-a surface is scored against a reference (``eval_mesh.py``).
+a surface is scored against a reference (``eval_mesh.py``); with ``--generated``, views that no camera saw
+(``eval_generated.py``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from novelview.cli import eval_mesh
+from novelview.cli import eval_generated, eval_mesh
 from novelview.cli.options import MethodOptions, SceneOptions, Unprefixed, parse
 from novelview.cli.runs import folder_for, scene_to_show
 from novelview.errors import ConfigError
@@ -39,7 +40,8 @@ class Eval:
     """Score a run on its held-out views and write report.html, report.json, report.csv and the pictures.
 
     With --index, score a feed-forward method on views of many captures, and write report.json and report.csv.
-    With --mesh FILE --reference FILE and no run, score a surface; `novelview eval --mesh --help` shows the options."""
+    With --mesh FILE --reference FILE and no run, score a surface; `novelview eval --mesh --help` shows the options.
+    With --generated FOLDER and no run, score generated views; `novelview eval --generated --help` shows the options."""
 
     method: Unprefixed[MethodOptions]
     scene: Unprefixed[SceneOptions]
@@ -69,8 +71,11 @@ class Eval:
 
 def run(arguments: Sequence[str]) -> int:
     """Parse and run the verb."""
-    if any(word.partition("=")[0] == "--mesh" for word in arguments):
+    named = {word.partition("=")[0] for word in arguments}
+    if "--mesh" in named:
         return eval_mesh.run(arguments)
+    if "--generated" in named:
+        return eval_generated.run(arguments)
     options = parse(Eval, arguments, "eval")
     _check(options)
     method, info, run = options.method.load(options.device)

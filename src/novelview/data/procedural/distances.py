@@ -99,6 +99,59 @@ class Torus(Solid):
 
 
 @dataclass(frozen=True)
+class Cone(Solid):
+    """A cone about z with its apex up; a bound that is exact before the side and the base.
+
+    Attributes:
+        radius: of the base.
+        half_height: half the height.
+    """
+
+    radius: float
+    half_height: float
+
+    def distance(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
+        away = torch.hypot(points[:, 0], points[:, 1])
+        return _tapered(away, points[:, 2], self.radius, self.half_height)
+
+
+@dataclass(frozen=True)
+class Pyramid(Solid):
+    """A pyramid on a square along x and y with its apex up; a bound that is exact before the middle of its faces.
+
+    Attributes:
+        half_edge: half an edge of the base.
+        half_height: half the height.
+    """
+
+    half_edge: float
+    half_height: float
+
+    def distance(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
+        away = torch.maximum(points[:, 0].abs(), points[:, 1].abs())
+        return _tapered(away, points[:, 2], self.half_edge, self.half_height)
+
+
+@dataclass(frozen=True)
+class Handle(Solid):
+    """The half of a ring about y that is on the side of positive x, with open ends rounded; exact.
+
+    Attributes:
+        radius: of the half circle in the middle of the tube.
+        tube: radius of the tube.
+    """
+
+    radius: float
+    tube: float
+
+    def distance(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, " p"]:
+        x, y, z = points.unbind(dim=-1)
+        # Behind the half circle, its nearest point is an end.
+        around = torch.where(x > 0, torch.hypot(x, z) - self.radius, torch.hypot(x, z.abs() - self.radius))
+        return torch.hypot(around, y) - self.tube
+
+
+@dataclass(frozen=True)
 class Vessel(Solid):
     """A thick line turned about z: an open bowl or cup; exact outside, a bound within the wall.
 
@@ -181,6 +234,13 @@ def smooth_minimum(distances: Float[Tensor, "k p"], blend: float) -> Float[Tenso
 
 def _length(vectors: Tensor) -> Tensor:
     return torch.linalg.vector_norm(vectors, dim=-1)
+
+
+def _tapered(away: Tensor, height: Tensor, reach: float, half_height: float) -> Float[Tensor, " p"]:
+    """Bound for what reaches so far from the axis at its base, and evenly less up to an apex."""
+    slant = math.hypot(2 * half_height, reach)
+    side = (2 * half_height * away + reach * (height - half_height)) / slant
+    return torch.maximum(side, -height - half_height)
 
 
 def _turned(points: Float[Tensor, "p 3"]) -> Float[Tensor, "p 2"]:

@@ -135,11 +135,18 @@ def _seen(solid: SolidObject, rays: Rays, shaded: bool) -> Float[Tensor, "r 5"]:
         points = rays[hit].point(depth)
         colour = solid.colour(points)
         if shaded:
-            light = F.normalize(points.new_tensor(_LIGHT), dim=0)
-            facing = (outward_normals(solid.field, points) @ light).clamp_min(0)
-            colour = colour * (_AMBIENT + (1 - _AMBIENT) * facing[:, None])
+            colour = lit(solid, points, colour)
         out[hit] = torch.cat([colour, torch.ones_like(depth)[:, None], depth[:, None]], dim=-1)
     return out
+
+
+def lit(
+    solid: SolidObject, points: Float[Tensor, "p 3"], colour: Float[Tensor, "p 3"]
+) -> Float[Tensor, "p 3"]:
+    """Colours of points on the surface under a lamp that is fixed in the world."""
+    light = F.normalize(points.new_tensor(_LIGHT), dim=0)
+    facing = (outward_normals(solid.field, points) @ light).clamp_min(0)
+    return colour * (_AMBIENT + (1 - _AMBIENT) * facing[:, None])
 
 
 @torch.no_grad()

@@ -33,10 +33,8 @@ from novelview.data.procedural.draw import Drawer, hsv_to_rgb
 from novelview.errors import ConfigError
 from novelview.random import generator_for
 
-# Colours of parts run into one another over about this distance, world units.
-_SEAM = 0.02
-# Longest edge of an object's box: a little less than the unit cube's, so that cameras and meshes have some air around it.
-_EDGE = 0.9
+EDGE = 0.9
+"""Longest edge of an object's box: a little less than the unit cube's, so that cameras and meshes have air around it."""
 # Cells along an edge of the lattice that boxes are found with.
 _CELLS = 48
 
@@ -50,16 +48,18 @@ class Paint:
         waves: periods per world unit along each axis.
         phases: where the waves begin, radians.
         strengths: by how much each wave changes red, green and blue.
+        seam: colours of parts run into one another over about this distance, world units.
     """
 
     colours: Float[Tensor, "k 3"]
     waves: Float[Tensor, "w 3"]
     phases: Float[Tensor, " w"]
     strengths: Float[Tensor, "w 3"]
+    seam: float = 0.02
 
     def at(self, points: Float[Tensor, "p 3"], distances: Float[Tensor, "k p"]) -> Float[Tensor, "p 3"]:
         """Colours in [0, 1] at points that have the given distances to the parts."""
-        base = (-distances / _SEAM).softmax(dim=0).T @ self.colours.to(points)
+        base = (-distances / self.seam).softmax(dim=0).T @ self.colours.to(points)
         angles = 2 * math.pi * points @ self.waves.to(points).T + self.phases.to(points)
         return (base + angles.sin() @ self.strengths.to(points)).clamp(0, 1)
 
@@ -137,7 +137,8 @@ def _triple(values: Tensor) -> Triple:
     return x, y, z
 
 
-def _at(solid: Solid, x: float, y: float, z: float) -> Placed:
+def at(solid: Solid, x: float, y: float, z: float) -> Placed:
+    """The solid with its origin at a place, neither turned nor scaled."""
     return Placed(solid, torch.eye(3, dtype=torch.float64), torch.tensor([x, y, z], dtype=torch.float64))
 
 
@@ -146,7 +147,7 @@ Made = tuple[tuple[Solid, ...], float]
 
 def _ball_and_box(draw: Drawer) -> Made:
     ball, box = Ball(0.25), Box((0.38, 0.22, 0.16))
-    return (_at(ball, 0.1, 0.05, 0.15), _at(box, 0.0, 0.0, -0.2)), 0.0
+    return (at(ball, 0.1, 0.05, 0.15), at(box, 0.0, 0.0, -0.2)), 0.0
 
 
 def _torus(draw: Drawer) -> Made:
@@ -167,24 +168,29 @@ def _vase(draw: Drawer) -> Made:
 
 
 def _chair(draw: Drawer) -> Made:
-    """Seat at height 0; numbers are half edges, in any unit."""
+    return fitted(*fitted(chair_parts(draw), 0.0, 1.5), 0.5)
+
+
+def chair_parts(draw: Drawer) -> tuple[Placed, ...]:
+    """A chair that looks along -y, with its seat at height 0, in any unit."""
+    # Numbers are half edges.
     wide, deep = draw.uniform((0.2, 0.35), 2).tolist()
     legs, back = draw.uniform((0.12, 0.3), 2).tolist()
     seat, slab, leg = draw.uniform((0.03, 0.07), 3).tolist()
     parts = [
-        _at(Box((wide, deep, seat), 0.02), 0.0, 0.0, 0.0),
-        _at(Box((wide, slab, back), 0.02), 0.0, deep - slab, back),
+        at(Box((wide, deep, seat), 0.02), 0.0, 0.0, 0.0),
+        at(Box((wide, slab, back), 0.02), 0.0, deep - slab, back),
     ]
     if draw.integer((0, 3)):
         corners = [(x, y) for x in (leg - wide, wide - leg) for y in (leg - deep, deep - leg)]
-        parts += [_at(Box((leg, leg, legs), 0.01), x, y, -legs) for x, y in corners]
+        parts += [at(Box((leg, leg, legs), 0.01), x, y, -legs) for x, y in corners]
     else:
-        parts += [_at(Cylinder(leg, legs), 0.0, 0.0, -legs)]
-        parts += [_at(Cylinder(0.8 * min(wide, deep), 0.04, 0.02), 0.0, 0.0, -2 * legs)]
+        parts += [at(Cylinder(leg, legs), 0.0, 0.0, -legs)]
+        parts += [at(Cylinder(0.8 * min(wide, deep), 0.04, 0.02), 0.0, 0.0, -2 * legs)]
     if draw.integer((0, 1)):
         height = draw.number((0.3, 0.7)) * back
-        parts += [_at(Box((leg, deep, height), 0.01), x, 0.0, height) for x in (leg - wide, wide - leg)]
-    return _fitted(*_fitted(tuple(parts), 0.0, 1.5), 0.5)
+        parts += [at(Box((leg, deep, height), 0.01), x, 0.0, height) for x in (leg - wide, wide - leg)]
+    return tuple(parts)
 
 
 def _shape(draw: Drawer) -> Made:
@@ -195,13 +201,13 @@ def _shape(draw: Drawer) -> Made:
     solids = [_part(draw) for _ in range(count)]
     parts = tuple(map(Placed, solids, rotations, centres))
     # A second time on a finer lattice, where the box is tight.
-    return _fitted(*_fitted(parts, draw.number((0.03, 0.15)), 1.5), 0.5)
+    return fitted(*fitted(parts, draw.number((0.03, 0.15)), 1.5), 0.5)
 
 
-def _fitted(parts: tuple[Placed, ...], blend: float, reach: float) -> tuple[tuple[Placed, ...], float]:
+def fitted(parts: tuple[Placed, ...], blend: float, reach: float) -> tuple[tuple[Placed, ...], float]:
     """Moved and scaled so that their box is about the origin and has the longest edge that objects have."""
     lower, upper = extent(parts, blend, reach)
-    middle, grow = (lower + upper) / 2, _EDGE / float((upper - lower).max())
+    middle, grow = (lower + upper) / 2, EDGE / float((upper - lower).max())
     moved = (
         Placed(part.solid, part.rotation, (part.centre - middle) * grow, part.scale * grow) for part in parts
     )

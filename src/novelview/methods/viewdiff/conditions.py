@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from novelview.methods.viewdiff.projection.cameras import GroupCameras
@@ -35,7 +35,7 @@ class Conditions:
     cameras: GroupCameras
     vectors: Float[Tensor, "f k"] | None
     time: Float[Tensor, "f t"]
-    timesteps: Int[Tensor, "b n"]
+    timesteps: Real[Tensor, "b n"]
     height: int
     width: int
     left_out: int = 0

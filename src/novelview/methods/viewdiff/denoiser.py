@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import UNet2DConditionModel
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
 from novelview.geometry.rays import Rays, plucker
@@ -42,7 +42,7 @@ class Scenery:
 def predict(
     unet: UNet2DConditionModel,
     noisy: Float[Tensor, "b n c p q"],
-    timesteps: Int[Tensor, "b n"] | Float[Tensor, "b n"],
+    timesteps: Real[Tensor, "b n"],
     text: Float[Tensor, "f l d"],
     scenery: Scenery,
 ) -> Float[Tensor, "b n c p q"]:

@@ -21,18 +21,20 @@ from novelview.methods.viewdiff.config import (
 from novelview.methods.viewdiff.projection.config import ProjectionConfig
 from novelview.methods.viewdiff.text import WordsConfig
 
-_WORDS = WordsConfig(words=WORDS)
+_WORDS = WordsConfig(words=WORDS, width=96)
 
 SMALL = ViewDiffConfig(
-    own=OwnUNetConfig(words=_WORDS),
+    own=OwnUNetConfig(channels=(96, 112), attention=(True, True), heads=(3, 4), words=_WORDS),
     multiview=MultiViewConfig(
-        attention=AttentionConfig(rank=0),
-        placement=PlacementConfig(down=2, up=2, cells=(16, 16, 8), join="add"),
-        projection=ProjectionConfig(layers=1, background=False, samples=32, density_noise=0.0),
+        attention=AttentionConfig(rank=0, finest=1),
+        placement=PlacementConfig(down=0, up=2, cells=(16, 8), join="add"),
+        projection=ProjectionConfig(
+            layers=1, compress="single", expand="single", background=False, samples=32, density_noise=0.0
+        ),
         rays=True,
     ),
     noise=NoiseConfig(schedule="linear", first=1e-4, last=0.02, prediction="sample"),
-    learn=LearnConfig(frames=6, text_dropout=0.1, turned=True, renderer_rate=1.0),
+    learn=LearnConfig(frames=6, text_dropout=0.1, turned=True, renderer_rate=1.0, objects=4000),
     stage=StudioConfig(distance=4.9, field_of_view=38.0, elevation=20.0, white=True),
     size=64,
     guidance=3.0,
@@ -50,7 +52,7 @@ _TINY = replace(
     ),
     multiview=replace(
         SMALL.multiview,
-        placement=PlacementConfig(down=0, up=0, cells=(4, 4), join="add"),
+        placement=PlacementConfig(down=0, up=0, cells=(4, 4)),
         projection=ProjectionConfig(latent=8, layers=0, background=False, samples=4, density_noise=0.0),
     ),
     learn=replace(SMALL.learn, frames=3, objects=4, pool_views=4, may_be_given=1),
@@ -65,9 +67,9 @@ PRESETS = {
     "small": Preset(
         SMALL,
         Recipe(
-            steps=20_000,
+            steps=6000,
             batch=4,
-            learning_rate=4e-4,
+            learning_rate=6e-4,
             warmup_steps=200,
             decay="cosine",
             final_fraction=0.05,

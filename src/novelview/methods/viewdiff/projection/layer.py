@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float, Real
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -73,7 +73,7 @@ class ProjectionLayer(nn.Module):
         self,
         features: Float[Tensor, "b n c h w"],
         cameras: GroupCameras,
-        timesteps: Int[Tensor, "b n"],
+        timesteps: Real[Tensor, "b n"],
         time_embedding: Float[Tensor, "b n t"],
         left_out: int = 0,
         noise: Noise | None = None,

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Real
 from torch import Tensor, nn
 
 from novelview.errors import ConfigError
@@ -97,7 +97,7 @@ class ResidualBlocks(nn.ModuleList):
         super().__init__([ResidualBlock(channels, channels, time_width, groups_of(channels))] * count)
 
     def forward(
-        self, x: Float[Tensor, "b c g g g"], timestep: Int[Tensor, " b"], time: Float[Tensor, "b t"]
+        self, x: Float[Tensor, "b c g g g"], timestep: Real[Tensor, " b"], time: Float[Tensor, "b t"]
     ) -> Float[Tensor, "b c g g g"]:
         for block in self:
             x = block(x, time)
@@ -160,7 +160,7 @@ class UNet3D(nn.Module):
         self.conv_out = Conv3d(c, c)
 
     def forward(
-        self, x: Float[Tensor, "b c g g g"], timestep: Int[Tensor, " b"], time: Float[Tensor, "b t"]
+        self, x: Float[Tensor, "b c g g g"], timestep: Real[Tensor, " b"], time: Float[Tensor, "b t"]
     ) -> Float[Tensor, "b c g g g"]:
         """The grid refined; ``time``, what the large U-Net makes of the timestep, is not used here."""
         told = self.time_embedding(waves_of(timestep, self.channels).to(x.dtype))
@@ -188,7 +188,7 @@ def groups_of(channels: int) -> int:
     return min(32, channels)
 
 
-def waves_of(timestep: Int[Tensor, " b"], channels: int) -> Float[Tensor, "b {channels}"]:
+def waves_of(timestep: Real[Tensor, " b"], channels: int) -> Float[Tensor, "b {channels}"]:
     """Cosines, then sines, of the timestep at frequencies from 1 to almost 1/10000 (Ho et al., 2020), float32."""
     half = channels // 2
     powers = torch.arange(half, dtype=torch.float32, device=timestep.device) / half

@@ -1,0 +1,73 @@
+"""Prompts and latents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from viewdiff_models import WORDS, noise, write_stable_diffusion
+
+from novelview.errors import ConfigError
+from novelview.methods.viewdiff.base import load_codec, load_text, load_unet
+from novelview.methods.viewdiff.codec import Pixels
+from novelview.methods.viewdiff.text import WordEncoder
+
+
+def test_words_are_read_whatever_their_case_and_points() -> None:
+    encoder = WordEncoder(WORDS)
+    found = encoder(["a red box", "A red, box."])
+    assert found.shape == (2, 16, 16)
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+def test_order_matters() -> None:
+    found = WordEncoder(WORDS)(["a red box and a blue torus", "a blue box and a red torus"])
+    assert float((found[0] - found[1]).detach().abs().max()) > 1e-4
+
+
+def test_an_unknown_word_is_named_with_those_near_it() -> None:
+    with pytest.raises(ConfigError, match=r"does not know the word 'bax'; near it: box"):
+        WordEncoder(WORDS)(["a red bax"])
+
+
+def test_a_long_prompt_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at most 16"):
+        WordEncoder(WORDS)(["a " * 17])
+
+
+def test_pixels_come_back() -> None:
+    codec, images = Pixels(4), noise(2, 3, 16, 24).tanh()
+    latents = codec.encode(images)
+    assert latents.shape == (2, 48, 4, 6)
+    torch.testing.assert_close(codec.decode(latents), images, rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("diffusion")
+    write_stable_diffusion(made)
+    return made
+
+
+def test_parts_of_a_local_model_are_loaded(folder: Path) -> None:
+    codec, text = load_codec(str(folder)), load_text(str(folder))
+    assert load_unet(str(folder)).config.cross_attention_dim == 16
+    latents = codec.encode(noise(2, 3, 16, 16).tanh(), noise(2, 4, 8, 8))
+    assert latents.shape == (2, 4, 8, 8)
+    assert codec.decode(latents).shape == (2, 3, 16, 16)
+    assert text(["abc", ""]).shape == (2, 12, 16)
+
+
+def test_drawn_latents_are_around_their_mean(folder: Path) -> None:
+    codec, image = load_codec(str(folder)), noise(1, 3, 16, 16).tanh()
+    mean = codec.encode(image)
+    drawn = codec.encode(image.expand(64, -1, -1, -1), noise(64, 4, 8, 8))
+    assert float((drawn[0] - mean[0]).abs().max()) > 0
+    spread = drawn.std(dim=0).mean()
+    assert float((drawn.mean(dim=0) - mean[0]).abs().mean()) < float(spread)
+
+
+def test_a_folder_without_a_part_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no folder 'vae'"):
+        load_codec(str(tmp_path))
