@@ -37,6 +37,7 @@ ALLOWED = {
         "nn",
         "volumes",
     },
+    "subjects": {"cameras", "data", "generation", "methods", "types"},
     "distillation": {"geometry", "cameras", "types", "data", "methods"},
     "training": {"geometry", "cameras", "types", "data", "methods", "distillation"},
     "export": {"geometry", "cameras", "types", "layered", "light_field", "mesh"},

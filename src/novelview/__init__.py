@@ -16,7 +16,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_FROM_API = ("evaluate", "fit", "load", "methods", "open_scene", "preset")
+_FROM_API = ("evaluate", "fit", "generate", "load", "methods", "open_scene", "preset")
 _FROM_TYPES = ("Bounds", "Frames", "Views")
 
 __all__ = ["Bounds", "Cameras", "Frames", "NovelviewError", "Views", "__version__", *_FROM_API]

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import torch
 
 from novelview.data.open import open_scene
 from novelview.data.scene import Scene
+from novelview.data.write import write_scene
 from novelview.errors import ConfigError
 from novelview.evaluation.evaluate import evaluate
+from novelview.files import atomic_folder
 from novelview.methods.discovery import discover, find
 from novelview.methods.method import Method, Preset
+from novelview.subjects import Trajectory, check_generative, generate_scene, given_views
 from novelview.training import run as training
 from novelview.training.distil import distil
 
-__all__ = ["evaluate", "fit", "load", "methods", "open_scene", "preset"]
+__all__ = ["evaluate", "fit", "generate", "load", "methods", "open_scene", "preset"]
 
 
 def methods() -> list[str]:
@@ -105,3 +110,54 @@ def load(source: str | Path, *, method: str | None = None, **adjust: Any) -> Met
     if method is None:
         return training.load_method(source, adjust=adjust)[0]
     return training.load_official(find(method), Path(source), adjust)
+
+
+def generate(
+    prompt: str = "",
+    *,
+    model: str | Path = "viewdiff",
+    image: str | Path | None = None,
+    views: int = 8,
+    path: Literal["orbit", "spiral", "arc"] = "orbit",
+    elevation: float | None = None,
+    distance: float | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    device: str | None = None,
+    **adjust: Any,
+) -> Scene:
+    """Views of a subject that no camera saw, as a scene that methods learn from.
+
+    Args:
+        prompt: the subject in words; may be empty where there is a picture.
+        model: name of a generative method that comes with weights, or a run folder of one.
+        image: a picture of the subject, taken to have been seen from the first camera; it is the scene's first view.
+        views: number of views, the picture included.
+        path: "orbit", a full ring; "spiral", two rising turns; "arc", 120 degrees of a ring.
+        elevation: degrees above the horizon, of a spiral's first camera; None: the model's own.
+        distance: from the subject's middle, in the model's units; None: the one that the model knows best.
+        seed: determines every random draw.
+        out: new folder in which the views are written as a capture, and opened; None: everything stays in memory.
+        device: "cpu" or "cuda"; None takes the best there is.
+        adjust: fields of the configuration that shall differ from the trained one, where the method allows it.
+
+    Raises:
+        MethodError: the method does not generate views, or comes without weights.
+        ConfigError: neither words nor a picture, or a field that cannot be adjusted.
+        DataError: the picture cannot be read, or no subject is found in it.
+        OutputError: ``out`` is not empty, or cannot be written.
+    """
+    if str(model) in discover():
+        check_generative(find(str(model)))
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    method, info = training.load_method(model, device, adjust)
+    check_generative(info.spec)
+    studio = method.studio()
+    cameras = Trajectory(views, path, elevation, distance).cameras(studio)
+    known = None if image is None else given_views(studio, [Path(image)], cameras[0])
+    scene = generate_scene(method, prompt, cameras if known is None else cameras[1:], known=known, seed=seed)
+    if out is None:
+        return scene
+    with atomic_folder(out) as temporary:
+        write_scene(temporary, scene)
+    return open_scene(out, split="none")

@@ -9,6 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from novelview.cli.data_prior import run_prior
 from novelview.cli.options import Positional, SceneOptions, Unprefixed, parse
 from novelview.data.captions import read_captions
 from novelview.data.chunks import unpack_chunks
@@ -27,6 +28,7 @@ _USAGE = """usage: novelview data WHAT [options in any order]
   procedural  Write a procedural scene as a capture: images, masks, depth, transforms.json.
   unpack      Write the scenes of RealEstate10K's .torch files (pixelSplat's format) as captures, and a list of them.
   prepare     Write the sequences of a CO3Dv2 data set as captures of one frame and size, and a list.
+  prior       Paint captions with a text-to-image model, for a multi-view model to remember while it learns.
 
 novelview data WHAT --help shows the options."""
 
@@ -112,17 +114,18 @@ def run(arguments: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_USAGE)
         return 0 if words else 2
-    if words[0] == "info":
-        return _info(words[1:])
-    if words[0] == "procedural":
-        return _procedural(words[1:])
-    if words[0] == "unpack":
-        return _unpack(words[1:])
-    if words[0] == "prepare":
-        return _prepare(words[1:])
-    raise ConfigError(
-        f"There is no 'novelview data {words[0]}'", cure="choose one of: info, procedural, unpack, prepare"
-    )
+    kinds = {
+        "info": _info,
+        "procedural": _procedural,
+        "unpack": _unpack,
+        "prepare": _prepare,
+        "prior": run_prior,
+    }
+    if words[0] not in kinds:
+        raise ConfigError(
+            f"There is no 'novelview data {words[0]}'", cure=f"choose one of: {', '.join(kinds)}"
+        )
+    return kinds[words[0]](words[1:])
 
 
 def _info(words: list[str]) -> int:

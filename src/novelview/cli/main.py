@@ -19,6 +19,7 @@ VERBS = {
     "data": "Look at a capture (info), write a procedural one, unpack RealEstate10K's files.",
     "train": "Train a method on a capture: novelview train grid --data DIR.",
     "convert": "Make a run of a checkpoint of a method's authors.",
+    "generate": "Make views, a video and a mesh of what words or a picture describe.",
     "render": "Render a video, frames or one picture from a run.",
     "export": "Export what a run makes of a scene as files that need no method any more.",
     "eval": "Score a run on its held-out views, against classical baselines; or a mesh against a true one.",

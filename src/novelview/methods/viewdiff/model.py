@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,13 +17,14 @@ from novelview.errors import ConfigError
 from novelview.generation import Request, Studio, Watch
 from novelview.methods.method import Loss, Method
 from novelview.methods.viewdiff.conditions import UNKNOWN_INTENSITY, intensities
-from novelview.methods.viewdiff.config import ViewDiffConfig
+from novelview.methods.viewdiff.config import LearnConfig, ViewDiffConfig
 from novelview.methods.viewdiff.denoiser import predict
 from novelview.methods.viewdiff.frame import network_cameras, to_network
 from novelview.methods.viewdiff.generating import Known, generate_views
 from novelview.methods.viewdiff.losses import dropped, noised, weighted_error
 from novelview.methods.viewdiff.network import Network
 from novelview.methods.viewdiff.photographs import square_photographs
+from novelview.methods.viewdiff.prior import PriorPictures, prior_cameras
 from novelview.methods.viewdiff.projection.cameras import GroupCameras
 from novelview.methods.viewdiff.sampling import make_scheduler
 from novelview.random import Draws, generator_for
@@ -36,6 +38,7 @@ class ViewDiff(Method):
         super().__init__()
         self.config = config
         self.network = Network(config)
+        self._prior = PriorPictures.read(config.learn.prior) if config.learn.prior else None
         self._kept = make_scheduler("ddim", config.noise).alphas_cumprod
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -80,10 +83,35 @@ class ViewDiff(Method):
 
     def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
         assert not isinstance(batch, RayBatch)
-        learn, device = self.config.learn, self.network.device
+        images, cameras = self._frames(batch, draws)
+        prompts = [sample.caption for sample in batch]
+        total = views = self._error(images, cameras, prompts, self.config.learn, draws)
+        parts = {"views": views.detach()}
+        if self._prior is not None:
+            prior = self._prior_error(self._prior, len(batch), draws)
+            total = views + self.config.learn.prior_weight * prior
+            parts["prior"] = prior.detach()
+        return Loss(total, parts)
+
+    def _prior_error(self, prior: PriorPictures, count: int, draws: Draws) -> Float[Tensor, ""]:
+        """Of single pictures of the base model, none of which is given."""
+        images, prompts = prior.drawn(draws.rand(count), self.config.size)
+        cameras = prior_cameras(draws.rand(count, 4), self.config.size)
+        alone = replace(self.config.learn, frames=1, left_out=0, may_be_given=0)
+        return self._error(images, cameras, prompts, alone, draws)
+
+    def _error(
+        self,
+        images: Float[Tensor, "b n 3 s s"],
+        cameras: GroupCameras,
+        prompts: list[str],
+        learn: LearnConfig,
+        draws: Draws,
+    ) -> Float[Tensor, ""]:
+        """What the network's prediction costs for groups of views in [-1, 1]."""
+        device = self.network.device
         # Geometry stays exact, whatever the arithmetic of the training.
         with torch.autocast(device.type, enabled=False):
-            images, cameras = self._frames(batch, draws)
             images = images.to(device)
             views = noised(self._encoded(images, draws), self._kept, self.config.noise, learn, draws)
             scenery = self.network.scenery(
@@ -93,9 +121,9 @@ class ViewDiff(Method):
                 left_out=learn.left_out,
                 noise=_density_noise(draws),
             )
-        text = self.network.read(dropped([sample.caption for sample in batch], images.shape[1], learn, draws))
+        text = self.network.read(dropped(prompts, images.shape[1], learn, draws))
         found = predict(self.network.unet, views.latents, views.timesteps, text, scenery)
-        return Loss(weighted_error(found, views))
+        return weighted_error(found, views)
 
     def _known(self, views: Views | None, bounds: Bounds) -> Known:
         frame, codec = to_network(bounds), self.network.codec
