@@ -31,8 +31,8 @@ from novelview.data.procedural.pictures import render_pictures
 from novelview.evaluation.consistency import reprojection_error
 from novelview.evaluation.distributions import compare_distributions
 from novelview.evaluation.features import RandomConv, image_features
-from novelview.evaluation.fitted import FIT, fitted_consistency
-from novelview.evaluation.reconstruction import score_reconstruction
+from novelview.evaluation.fitted import FIT, FittedReport, fitted_consistency
+from novelview.evaluation.reconstruction import RepeatedScores, score_reconstruction
 from novelview.export.frames import write_frame
 from novelview.export.sheet import sheet
 from novelview.generation import Request
@@ -55,7 +55,7 @@ one picture: mean over three samples, then the best of the three and the mean im
 network of random filters, which only compares rows of this table. "true renders" and "given picture repeated" bound what
 can be expected. "s": seconds for 8 views out of words.
 
-| weights | steps | objects | grid | nearest | corners | exchanged | PSNR, best, of mean image | SSIM | FID | KID x 1000 | s |
+| weights | steps | objects | grid | nearest | corners | exchanged | PSNR, best, mean image | SSIM | FID | KID x 1000 | s |
 |---|---|---|---|---|---|---|---|---|---|---|---|
 """
 VIEWS, SAMPLES, TARGETS, SEED = 16, 3, 4, 1_000_000
@@ -90,7 +90,7 @@ class Shown:
 def main(options: Options) -> None:
     """Measure, and write the row."""
     torch.manual_seed(0)
-    words = [description.caption for description in held_out_descriptions()][: options.objects]
+    words = held_out_captions()[: options.objects]
     studio, _ = load_method(options.run)
     model = None if options.bound else studio
     true = [ring_of(studio, caption, i) for i, caption in enumerate(words)]
@@ -105,6 +105,11 @@ def main(options: Options) -> None:
     row = "| " + " | ".join(cells) + " |"
     keep(options.out, HEAD, f"| {options.name} |", row)
     print(row)
+
+
+def held_out_captions() -> list[str]:
+    """Of all descriptions that no training draws."""
+    return [description.caption for description in held_out_descriptions()]
 
 
 def ring_of(studio: Method, caption: str, seed: int) -> Shown:
@@ -134,21 +139,34 @@ def generated(model: Method, caption: str, seed: int) -> Shown:
 
 def agreement(shown: list[Shown]) -> list[str]:
     """PSNR of fitted grids, and distances of matched corners."""
-    learn = partial(fit, "grid", config=FIT.config, recipe=FIT.recipe, quiet=True)
-    fitted = [fitted_consistency(each.views, each.bounds, learn) for each in shown]
+    grids = fitted(shown)
     corners = [reprojection_error(each.views, each.bounds, generator_for(0, "corners")) for each in shown]
     near = [each.two_views.median_share for each in corners if each.two_views.median_share is not None]
     chance = [r.two_views_chance.median_share for r in corners if r.two_views_chance.median_share is not None]
     return [
-        f"{fmean(each.others.psnr for each in fitted):.2f}",
-        f"{fmean(each.nearest.psnr for each in fitted):.2f}",
+        f"{fmean(each.others.psnr for each in grids):.2f}",
+        f"{fmean(each.nearest.psnr for each in grids):.2f}",
         f"{100 * fmean(near):.2f}",
         f"{100 * fmean(chance):.2f}",
     ]
 
 
+def fitted(shown: list[Shown]) -> list[FittedReport]:
+    """How well grids of every other view show the views between."""
+    learn = partial(fit, "grid", config=FIT.config, recipe=FIT.recipe, quiet=True)
+    return [fitted_consistency(each.views, each.bounds, learn) for each in shown]
+
+
 def faithfulness(model: Method | None, studio: Method, words: list[str]) -> list[str]:
     """Scores of views made from one picture; of the picture itself in their place where there is no model."""
+    found = reconstructions(model, studio, words)
+    psnr = [fmean(getattr(each, kind).psnr for each in found) for kind in ("mean", "best", "mean_image")]
+    ssim = fmean(each.mean.ssim_uniform7 for each in found)
+    return [" / ".join(f"{value:.2f}" for value in psnr), f"{ssim:.3f}"]
+
+
+def reconstructions(model: Method | None, studio: Method, words: list[str]) -> list[RepeatedScores]:
+    """Of one member of each description, four views out of one."""
     size = studio.studio().width
     found = []
     for i, caption in enumerate(words):
@@ -159,11 +177,7 @@ def faithfulness(model: Method | None, studio: Method, words: list[str]) -> list
         else:
             samples = torch.stack([seen_from(model, scene.bounds, given, others, s) for s in range(SAMPLES)])
         found.append(score_reconstruction(samples, others.images()).whole)
-    psnr = [fmean(getattr(each, kind).psnr for each in found) for kind in ("mean", "best", "mean_image")]
-    return [
-        " / ".join(f"{value:.2f}" for value in psnr),
-        f"{fmean(each.mean.ssim_uniform7 for each in found):.3f}",
-    ]
+    return found
 
 
 def seen_from(model: Method, bounds: Bounds, given: Views, others: Views, seed: int) -> Tensor:

@@ -1,12 +1,13 @@
 """What only a GPU can show, by one command: that everything is right there, then how fast it is.
 
-    python benchmarks/gpu/run.py [--data DATA] [--only procedural quark lvsm grid r2l dvr] [--quick]
+    python benchmarks/gpu/run.py [--data DATA] [--only procedural quark lvsm grid r2l dvr viewdiff] [--quick]
 
 Runs the tests marked ``gpu`` and stops where one fails. Then measures procedural views per second, and the grid's
 presets ``fast`` and ``gpu`` on the demo scene and, where DATA is the folder of captures, on fox at a quarter of its
-size: held-out PSNR against training time, and rays per second; and milliseconds per frame of Quark's networks in bfloat16,
-with the Triton renderer beside the readable one, and per training step; per view of LVSM's networks; per picture of
-R2L's students beside NeRF; and per view and training step of DVR. Writes ``benchmarks/gpu/results.md`` row by row.
+size: held-out PSNR against training time, and rays per second; and milliseconds per frame of Quark's networks in
+bfloat16, with the Triton renderer beside the readable one, and per training step; per view of LVSM's networks; per
+picture of R2L's students beside NeRF; per view and training step of DVR; and per look and training step of ViewDiff's
+networks, small and at the size of Stable Diffusion. Writes ``benchmarks/gpu/results.md`` row by row.
 ``--quick`` trains a hundredth of the steps, on whatever device there is, and writes nothing: it proves that the script
 works.
 """
@@ -35,6 +36,7 @@ import grid_quality  # noqa: E402
 import lvsm_speed  # noqa: E402
 import procedural_speed  # noqa: E402
 import quark_speed  # noqa: E402
+import viewdiff_speed  # noqa: E402
 from novelview.data.open import open_scene  # noqa: E402
 from novelview.data.procedural import FAMILIES, demo_scene, object_scene  # noqa: E402
 from novelview.data.scene import Scene  # noqa: E402
@@ -76,12 +78,15 @@ R2L = """
 DVR = """
 | preset of DVR, untrained | 128x128 view ms | first training step ms | last training step ms |
 |---|---|---|---|"""
+VIEWDIFF = """
+| ViewDiff, random weights | views | precision | one look ms | training step ms | peak GiB |
+|---|---|---|---|---|---|"""
 TRAINING = """
 | small, batch | precision | making samples ms | loss and gradients ms |
 |---|---|---|---|"""
 
 
-Part = Literal["procedural", "quark", "lvsm", "grid", "r2l", "dvr"]
+Part = Literal["procedural", "quark", "lvsm", "grid", "r2l", "dvr", "viewdiff"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Options:
 
     data: Path | None = None
     """Folder of capture folders; without it only procedural scenes are used."""
-    only: tuple[Part, ...] = ("procedural", "quark", "lvsm", "grid", "r2l", "dvr")
+    only: tuple[Part, ...] = ("procedural", "quark", "lvsm", "grid", "r2l", "dvr", "viewdiff")
     """What is measured."""
     out: Path = RESULTS
     """Table to write."""
@@ -128,6 +133,8 @@ def measure(options: Options, device: str) -> Iterator[str]:
         yield from r2l_rows(options, device)
     if "dvr" in options.only:
         yield from dvr_rows(options, device)
+    if "viewdiff" in options.only:
+        yield from viewdiff_rows(options, device)
 
 
 def procedural_rows(options: Options, device: str) -> Iterator[str]:
@@ -191,6 +198,27 @@ def r2l_rows(options: Options, device: str) -> Iterator[str]:
         base = base or ms
         ratio = f"{base['float32'] / ms['float32']:.1f} / {base['bfloat16'] / ms['bfloat16']:.1f}"
         yield f"| {name} | {ms['float32']:.1f} | {ms['bfloat16']:.1f} | {apart:.2f} | {ratio} |"
+
+
+def viewdiff_rows(options: Options, device: str) -> Iterator[str]:
+    """Milliseconds of one look of the U-Net and of a training step's gradients, and peak memory of both."""
+    yield VIEWDIFF
+    cases = [("tiny", 3)] if options.quick else [("small", 8), ("published", 5), ("published", 10)]
+    for name, frames in cases:
+        network, look = viewdiff_speed.looking(name, frames, device)
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        for precision in ("float32", "bfloat16"):
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+                calls = {"look": torch.no_grad()(look), "step": partial(_gradients, network, look)}
+                ms = quark_speed.timed(calls, 1 if options.quick else 10, waiting(device))
+            peak = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
+            yield f"| {name} | {frames} | {precision} | {ms['look']:.1f} | {ms['step']:.1f} | {peak:.1f} |"
+
+
+def _gradients(network: torch.nn.Module, look: Callable[[], torch.Tensor]) -> None:
+    network.zero_grad()
+    look().square().mean().backward()
 
 
 def dvr_rows(options: Options, device: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelview.data.samplers import Sampler
-from novelview.types import Batch, ImageSource, RayBatch, Sample, Views
+from novelview.types import Batch, ImageSource, RayBatch, Views
 
 Slices = tuple[tuple[int, int], ...]
 """(index, count) of the slices of a step that are wanted, as :meth:`Sampler.batch` takes them."""

@@ -16,7 +16,14 @@ from novelview.training.folder import create_run, describe, open_run
 from novelview.training.run import load_official
 
 
-def bundle(run: Path, out: Path, card: dict[str, Any], adjust: Mapping[str, Any] | None = None) -> None:
+def bundle(
+    run: Path,
+    out: Path,
+    card: dict[str, Any],
+    adjust: Mapping[str, Any] | None = None,
+    *,
+    half: bool = False,
+) -> None:
     """Write a new run folder with the weights alone, averaged where the recipe asked for it, and a card.
 
     Args:
@@ -24,6 +31,7 @@ def bundle(run: Path, out: Path, card: dict[str, Any], adjust: Mapping[str, Any]
         out: new folder.
         card: what the weights were trained on, for how long, and how they score; JSON.
         adjust: fields of the configuration that shall differ from the run's while rendering.
+        half: keep 16 bits of each weight.
 
     Raises:
         CheckpointError: the run has no checkpoint yet, or belongs to one scene.
@@ -35,6 +43,8 @@ def bundle(run: Path, out: Path, card: dict[str, Any], adjust: Mapping[str, Any]
         raise CheckpointError("A run of one scene is of no use to others", where=run)
     progress = checkpoint.progress
     weights = {**checkpoint.model, **(checkpoint.average or {})}
+    if half:
+        weights = {name: w.half() if w.is_floating_point() else w for name, w in weights.items()}
     with atomic_folder(out) as temporary:
         # Where the training's captures lay is nobody else's business.
         config = info.spec.adjusted(info.config, adjust or {})

@@ -18,7 +18,8 @@ from novelview.geometry.rigid import look_at
 from novelview.methods.viewdiff.config import ViewDiffConfig
 from novelview.methods.viewdiff.frame import middle_of, network_cameras, squared, to_network
 from novelview.methods.viewdiff.model import ViewDiff
-from novelview.types import Bounds, Views
+from novelview.random import Draws, generator_for
+from novelview.types import Bounds, Sample, Views
 
 BOUNDS = Bounds(
     near=2.0,
@@ -180,3 +181,18 @@ def test_a_text_to_image_model_in_a_folder_is_extended(diffusion: Path) -> None:
 def test_a_base_that_is_nowhere_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no folder 'unet'"):
         ViewDiff(small_config(base=str(tmp_path)))
+
+
+@pytest.mark.gpu
+def test_a_gpu_says_what_a_cpu_says_and_learns_in_bfloat16() -> None:
+    made = model()
+    request = Request("a red box", around(3))
+    expected = made.generate(request).rgb
+    torch.testing.assert_close(made.to("cuda").generate(request).rgb, expected, rtol=0, atol=2e-3)
+    scene = described_scene("a red torus", views=5, size=32, test_every=0)
+    batch = (Sample(scene.train[:4], scene.train[4:], scene.bounds, "a red torus"),)
+    with torch.autocast("cuda", torch.bfloat16):
+        loss = made.loss(batch, 0, Draws(generator_for(0, "gpu", device="cuda")))
+    loss.total.backward()
+    assert bool(loss.total.isfinite())
+    assert all(bool(p.grad.isfinite().all()) for p in made.parameters() if p.grad is not None)
