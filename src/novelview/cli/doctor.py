@@ -22,6 +22,8 @@ from novelview import __version__
 from novelview.allocator import tune_allocator
 
 FEATURES = (
+    ("diffusers", "generate", 'pip install "novelview[diffusion]"'),
+    ("transformers", "prompts of Stable Diffusion", 'pip install "novelview[diffusion]"'),
     ("numba", "the grid in compiled loops on a CPU", 'pip install "novelview[fast]"'),
     ("tensorboard", "train --tensorboard", 'pip install "novelview[train]"'),
     ("onnxruntime", "export --to onnx and --to web", 'pip install "novelview[onnx]"'),

@@ -10,7 +10,7 @@ from novelview.cameras.cameras import Cameras
 from novelview.cli.options import SceneOptions
 from novelview.config import from_json
 from novelview.data.open import reopen_scene
-from novelview.data.procedural import make_scene, object_scene
+from novelview.data.procedural import described_scene, make_scene, object_scene
 from novelview.data.scene import Scene
 from novelview.data.scene_list import SceneList
 from novelview.errors import ConfigError
@@ -53,6 +53,8 @@ def _reopened(run: Path, record: SceneRecord, data: Path | None = None) -> Scene
         return make_scene(**origin["procedural"])
     if "procedural_object" in origin:
         return object_scene(**origin["procedural_object"])
+    if "procedural_description" in origin:
+        return described_scene(**origin["procedural_description"])
     if data is not None:
         origin = {**origin, "path": str(data)}
     bounds, to_input = Bounds.from_json(record.bounds), Similarity.from_json(record.to_input)

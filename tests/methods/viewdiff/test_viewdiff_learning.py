@@ -108,7 +108,7 @@ def scene(views: int, captions: tuple[str, ...] = ("a red box", "a box")) -> Sce
 
 
 def test_samples_have_their_views_their_caption_and_no_view_twice() -> None:
-    item = scene_samples(scene(9), FRAMES, 0)
+    item = scene_samples(scene(9), FRAMES, 8, 0)
     captions, orders = set(), set()
     for i in range(60):
         sample = item(i)
@@ -121,7 +121,7 @@ def test_samples_have_their_views_their_caption_and_no_view_twice() -> None:
 
 
 def test_some_samples_follow_the_order_of_the_capture() -> None:
-    item = scene_samples(scene(40), FRAMES, 0)
+    item = scene_samples(scene(40), FRAMES, 8, 0)
     numbers = [
         [int(name[-4:]) for name in (*s.sources.names, *s.targets.names)] for s in map(item, range(60))
     ]
@@ -132,4 +132,4 @@ def test_some_samples_follow_the_order_of_the_capture() -> None:
 
 def test_a_capture_with_too_few_views_is_named() -> None:
     with pytest.raises(DataError, match="too small to learn from"):
-        scene_samples(scene(3), FRAMES, 0)
+        scene_samples(scene(3), FRAMES, 8, 0)

@@ -43,7 +43,7 @@ def sampler(scenes: Sequence[Scene], config: ViewDiffConfig, recipe: Recipe, see
     )
 
     def of(scene: Scene) -> Callable[[int], Sample]:
-        return scene_samples(scene, learn.frames, seed)
+        return scene_samples(scene, learn.frames, config.size, seed)
 
     return mixed_samples(made.item, scenes, of, learn.procedural, recipe.batch, seed)
 

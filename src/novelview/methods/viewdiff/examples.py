@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import torch
 
+from novelview.data.co3d.crop import random_squares
 from novelview.data.scene import Scene
 from novelview.errors import DataError
+from novelview.geometry.lenses import Lens
 from novelview.random import generator_for
 from novelview.types import Sample
 
@@ -15,13 +17,22 @@ from novelview.types import Sample
 _STRIDES = (1, 2, 3, 4)
 
 
-def scene_samples(scene: Scene, frames: int, seed: int) -> Callable[[int], Sample]:
+def scene_samples(scene: Scene, frames: int, size: int, seed: int) -> Callable[[int], Sample]:
     """Endless samples of a capture's training views: half of them any views, half in the order of the capture.
+
+    Views are squares at random places of photographs without distortion; of others their middle is taken later.
+
+    Args:
+        scene: the capture.
+        frames: views of a sample.
+        size: side of the squares, pixels.
+        seed: of the draws.
 
     Raises:
         DataError: there are fewer views than a sample has.
     """
     views, captions = scene.train, scene.captions or ("",)
+    straight = bool((views.cameras.lens == Lens.PINHOLE).all())
     if len(views) < frames:
         raise DataError(
             "This capture is too small to learn from",
@@ -43,6 +54,7 @@ def scene_samples(scene: Scene, frames: int, seed: int) -> Callable[[int], Sampl
             stride, first = strides[drawn(len(strides))], drawn(len(views))
             chosen = [(first + stride * i) % len(views) for i in range(frames)]
         caption = captions[drawn(len(captions))]
-        return Sample(views[chosen[:-1]], views[chosen[-1:]], scene.bounds, caption)
+        seen = random_squares(views[chosen], size, seed, index) if straight else views[chosen]
+        return Sample(seen[:-1], seen[-1:], scene.bounds, caption)
 
     return item
