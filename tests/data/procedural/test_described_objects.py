@@ -6,6 +6,7 @@ import colorsys
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from novelview.data.procedural.described import COLOURS, SHAPES, describe, draw_description
 from novelview.data.procedural.described_objects import REACH, described_object
@@ -13,6 +14,7 @@ from novelview.data.procedural.distances import Cone, Handle, Pyramid, Solid
 from novelview.data.procedural.object_views import orbit_cameras, render_object
 from novelview.data.procedural.objects import EDGE
 from novelview.data.procedural.pictures import render_pictures
+from novelview.geometry.rays import intersect_sphere
 
 SOLIDS: dict[str, Solid] = {
     "cone": Cone(0.3, 0.4),
@@ -125,9 +127,15 @@ def test_fast_pictures_cover_what_exact_ones_do(caption: str) -> None:
     torch.testing.assert_close(images[masks == 0], torch.ones_like(images[masks == 0]))
 
 
-def test_light_comes_from_above() -> None:
-    cameras = orbit_cameras(1, 64, 0, upper=True)
-    images, _ = render_pictures(described_object(describe("a grey ball"), 0), cameras)
-    middle = images[0, :, 32].mean(dim=-1)
-    shown = middle[middle < 0.9]
-    assert float(shown[: len(shown) // 4].mean()) > 1.2 * float(shown[-len(shown) // 4 :].mean())
+def test_shading_of_a_ball_is_the_closed_form() -> None:
+    """Brightest where it faces the lamp, 0.45 of that on the other side, and even in the cosine between."""
+    solid, cameras = described_object(describe("a grey ball"), 0), orbit_cameras(4, 48, 0)
+    images, masks = render_pictures(solid, cameras, supersample=1)
+    rays, radius = cameras.rays(), solid.box_max[0]
+    enter, _ = intersect_sphere(rays, torch.zeros(3), radius)
+    hit = enter.isfinite() & (masks == 1)
+    normals = rays.point(enter)[hit] / radius
+    facing = normals @ F.normalize(torch.tensor([0.4, -0.5, 0.77]), dim=0)
+    expected = solid.paint.colours[0] * (0.45 + 0.55 * (0.5 + 0.5 * facing))[:, None]
+    assert float((images[hit] - expected).abs().max()) < 0.01
+    assert float(facing.max() - facing.min()) > 1.5

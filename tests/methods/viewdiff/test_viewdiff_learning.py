@@ -15,7 +15,7 @@ from novelview.data.scene import Scene
 from novelview.errors import DataError
 from novelview.methods.viewdiff.config import LearnConfig, NoiseConfig
 from novelview.methods.viewdiff.examples import scene_samples
-from novelview.methods.viewdiff.losses import Noised, dropped, noised, weighted_error
+from novelview.methods.viewdiff.losses import Noised, dropped, noised, shown_error, weighted_error
 from novelview.methods.viewdiff.sampling import make_scheduler
 from novelview.random import Draws, generator_for
 from novelview.types import Bounds, Views
@@ -133,3 +133,13 @@ def test_some_samples_follow_the_order_of_the_capture() -> None:
 def test_a_capture_with_too_few_views_is_named() -> None:
     with pytest.raises(DataError, match="too small to learn from"):
         scene_samples(scene(3), FRAMES, 8, 0)
+
+
+def test_what_layers_show_is_held_against_the_views_at_its_size() -> None:
+    images = noise(2, 3, 3, 8, 8).tanh()
+    whole = images / 2 + 0.5
+    half = whole.unflatten(-1, (4, 2)).unflatten(-3, (4, 2)).mean(dim=(-1, -3))
+    assert float(shown_error([whole, half], images)) == pytest.approx(0, abs=1e-10)
+    expected = ((half - 1).square().mean() + (whole - 0.5).square().mean()) / 2
+    found = shown_error([torch.ones_like(half), torch.full_like(whole, 0.5)], images)
+    torch.testing.assert_close(found, expected)

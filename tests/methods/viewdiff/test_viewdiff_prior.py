@@ -115,3 +115,12 @@ def test_a_text_to_image_model_paints_from_the_command_line(tmp_path: Path) -> N
     options = ["--base", str(tmp_path / "base"), "--side", "16", "--size", "8", "--device", "cpu"]
     assert main([*words, *options]) == 0
     assert len(PriorPictures.read(tmp_path / "out").entries) == 2
+
+
+def test_what_layers_show_counts_with_its_weight_and_teaches_them() -> None:
+    config = small_config()
+    config = replace(config, learn=replace(config.learn, shown_weight=2.0, may_be_given=0))
+    method = ViewDiff(config)
+    loss = method.loss(batch(), 0, Draws(generator_for(0, "shown-test")))
+    torch.testing.assert_close(loss.total.detach(), loss.parts["views"] + 2.0 * loss.parts["shown"])
+    assert 0 < float(loss.parts["shown"]) < 1

@@ -30,6 +30,7 @@ class Conditions:
         noise: draws standard normal numbers of a shape for the density of the volume; None: none are added.
         frames_at_once: attention and blocks of the network work through so many frames at a time, which bounds memory;
             None: through all.
+        shown: where projection layers put the colours that they render, one tensor (b, n, 3, h, w) each; None: nowhere.
     """
 
     cameras: GroupCameras
@@ -41,6 +42,7 @@ class Conditions:
     left_out: int = 0
     noise: Callable[[tuple[int, ...]], Tensor] | None = None
     frames_at_once: int | None = None
+    shown: list[Tensor] | None = None
 
     @property
     def frames(self) -> int:

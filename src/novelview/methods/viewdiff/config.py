@@ -146,6 +146,9 @@ class LearnConfig:
     """Weight of their loss."""
     what: Literal["all", "added"] = "all"
     """Whether the whole U-Net learns, or only what was added to it, which needs far less memory."""
+    shown_weight: float = 0.0
+    """Weight of an error that the paper does not have: the first three channels of what projection layers render shall look
+    like the views, which teaches them geometry sooner."""
     renderer_rate: float = 20.0
     """Learning rate of the volume renderer, times that of the rest."""
     checkpointing: bool = False

@@ -28,6 +28,7 @@ class Scenery:
         left_out: last views that do not feed the voxel grid.
         noise: of the volume's density.
         frames_at_once: as :class:`~novelview.methods.viewdiff.conditions.Conditions` has it.
+        shown: likewise.
     """
 
     cameras: GroupCameras
@@ -37,6 +38,7 @@ class Scenery:
     left_out: int = 0
     noise: Callable[[tuple[int, ...]], Tensor] | None = None
     frames_at_once: int | None = None
+    shown: list[Tensor] | None = None
 
 
 def predict(
@@ -68,6 +70,7 @@ def predict(
         left_out=scenery.left_out,
         noise=scenery.noise,
         frames_at_once=scenery.frames_at_once,
+        shown=scenery.shown,
     )
     seen = noisy.flatten(0, 1)
     if scenery.rays is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -73,6 +75,22 @@ def weighted_error(found: Float[Tensor, "b n c p q"], noised: Noised) -> Float[T
     """Mean squared error over all views; known ones count as perfect."""
     error = (found.float() - noised.target.float()).square().mean(dim=(2, 3, 4))
     return (error * noised.weight).mean()
+
+
+def shown_error(
+    shown: Sequence[Float[Tensor, "b n 3 h w"]], images: Float[Tensor, "b n 3 s t"]
+) -> Float[Tensor, ""]:
+    """Mean squared error of the colours that projection layers render, each against the views at its size.
+
+    Args:
+        shown: of each layer, in [0, 1].
+        images: the views, in [-1, 1].
+    """
+    wanted = images.flatten(0, 1) / 2 + 0.5
+    errors = [
+        F.mse_loss(each.flatten(0, 1), F.adaptive_avg_pool2d(wanted, each.shape[-2:])) for each in shown
+    ]
+    return torch.stack(errors).mean()
 
 
 def dropped(prompts: list[str], frames: int, learn: LearnConfig, draws: Draws) -> list[str]:

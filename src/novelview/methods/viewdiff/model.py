@@ -21,7 +21,7 @@ from novelview.methods.viewdiff.config import LearnConfig, ViewDiffConfig
 from novelview.methods.viewdiff.denoiser import predict
 from novelview.methods.viewdiff.frame import network_cameras, to_network
 from novelview.methods.viewdiff.generating import Known, generate_views
-from novelview.methods.viewdiff.losses import dropped, noised, weighted_error
+from novelview.methods.viewdiff.losses import dropped, noised, shown_error, weighted_error
 from novelview.methods.viewdiff.network import Network
 from novelview.methods.viewdiff.photographs import square_photographs
 from novelview.methods.viewdiff.prior import PriorPictures, prior_cameras
@@ -85,31 +85,35 @@ class ViewDiff(Method):
         assert not isinstance(batch, RayBatch)
         images, cameras = self._frames(batch, draws)
         prompts = [sample.caption for sample in batch]
-        total = views = self._error(images, cameras, prompts, self.config.learn, draws)
-        parts = {"views": views.detach()}
+        parts = self._errors(images, cameras, prompts, self.config.learn, draws)
+        weights = {
+            "views": 1.0,
+            "shown": self.config.learn.shown_weight,
+            "prior": self.config.learn.prior_weight,
+        }
         if self._prior is not None:
-            prior = self._prior_error(self._prior, len(batch), draws)
-            total = views + self.config.learn.prior_weight * prior
-            parts["prior"] = prior.detach()
-        return Loss(total, parts)
+            parts["prior"] = self._prior_error(self._prior, len(batch), draws)
+        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        return Loss(total, {name: part.detach() for name, part in parts.items()})
 
     def _prior_error(self, prior: PriorPictures, count: int, draws: Draws) -> Float[Tensor, ""]:
         """Of single pictures of the base model, none of which is given."""
         images, prompts = prior.drawn(draws.rand(count), self.config.size)
         cameras = prior_cameras(draws.rand(count, 4), self.config.size)
         alone = replace(self.config.learn, frames=1, left_out=0, may_be_given=0)
-        return self._error(images, cameras, prompts, alone, draws)
+        return self._errors(images, cameras, prompts, alone, draws)["views"]
 
-    def _error(
+    def _errors(
         self,
         images: Float[Tensor, "b n 3 s s"],
         cameras: GroupCameras,
         prompts: list[str],
         learn: LearnConfig,
         draws: Draws,
-    ) -> Float[Tensor, ""]:
-        """What the network's prediction costs for groups of views in [-1, 1]."""
+    ) -> dict[str, Float[Tensor, ""]]:
+        """What the network's prediction, and what its projection layers show, cost for groups of views in [-1, 1]."""
         device = self.network.device
+        shown: list[Tensor] | None = [] if learn.shown_weight else None
         # Geometry stays exact, whatever the arithmetic of the training.
         with torch.autocast(device.type, enabled=False):
             images = images.to(device)
@@ -120,10 +124,13 @@ class ViewDiff(Method):
                 intensities(images),
                 left_out=learn.left_out,
                 noise=_density_noise(draws),
+                shown=shown,
             )
         text = self.network.read(dropped(prompts, images.shape[1], learn, draws))
         found = predict(self.network.unet, views.latents, views.timesteps, text, scenery)
-        return weighted_error(found, views)
+        errors = {"views": weighted_error(found, views)}
+        # Layers that are computed again for the gradient show their colours a second time then.
+        return errors | ({"shown": shown_error(tuple(shown), images)} if shown else {})
 
     def _known(self, views: Views | None, bounds: Bounds) -> Known:
         frame, codec = to_network(bounds), self.network.codec

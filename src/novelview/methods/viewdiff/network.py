@@ -75,6 +75,7 @@ class Network(nn.Module):
         *,
         left_out: int = 0,
         noise: Callable[[tuple[int, ...]], Tensor] | None = None,
+        shown: list[Tensor] | None = None,
     ) -> Scenery:
         """What stays the same while views of ``cameras`` are denoised, on the network's device."""
         multiview = self.config.multiview
@@ -85,7 +86,7 @@ class Network(nn.Module):
         if multiview.rays:
             factor = self.codec.factor
             rays = input_rays(cameras, given, cameras.height // factor, cameras.width // factor)
-        return Scenery(cameras, vectors, given, rays, left_out, noise, self.config.frames_at_once)
+        return Scenery(cameras, vectors, given, rays, left_out, noise, self.config.frames_at_once, shown)
 
     def _part(self, name: str, load: Callable[[str], nn.Module]) -> nn.Module:
         if name not in self._borrowed:

@@ -34,7 +34,9 @@ SMALL = ViewDiffConfig(
         rays=True,
     ),
     noise=NoiseConfig(schedule="linear", first=1e-4, last=0.02, prediction="sample"),
-    learn=LearnConfig(frames=6, text_dropout=0.1, turned=True, renderer_rate=1.0, objects=4000),
+    learn=LearnConfig(
+        frames=6, text_dropout=0.1, turned=True, shown_weight=2.0, renderer_rate=1.0, objects=4000
+    ),
     stage=StudioConfig(distance=4.9, field_of_view=38.0, elevation=20.0, white=True),
     size=64,
     guidance=3.0,

@@ -72,6 +72,8 @@ class ProjectedBlock(BasicTransformerBlock):
             left_out=conditions.left_out,
             noise=conditions.noise,
         )
+        if conditions.shown is not None:
+            conditions.shown.append(rendered.colours)
         self.rendered = Rendered(*(each.detach() for each in rendered))
         made = rendered.features.flatten(0, 1).flatten(2).mT.to(tokens.dtype)
         if hasattr(self, "cfa_controlnet_block"):

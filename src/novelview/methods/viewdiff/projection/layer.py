@@ -19,6 +19,9 @@ from novelview.methods.viewdiff.projection.lattice import Lattice, Sight, lattic
 from novelview.methods.viewdiff.projection.networks import compression, expansion, grid_network
 from novelview.methods.viewdiff.projection.renderer import Met, VolumeRenderer
 
+COLOURS = 3
+"""Channels of the rendered ones that training may ask to look like the views."""
+
 Noise = Callable[[tuple[int, ...]], Tensor]
 
 
@@ -29,11 +32,13 @@ class Rendered(NamedTuple):
         features: in place of those that were given.
         opacity: in [0, 1].
         depth: sum of depths along z times weights, in half lengths of the box's longest side.
+        colours: the first channels that were rendered, in [0, 1] before white, which training may ask to look like the views.
     """
 
     features: Float[Tensor, "b n c h w"]
     opacity: Float[Tensor, "b n h w"]
     depth: Float[Tensor, "b n h w"]
+    colours: Float[Tensor, "b n k h w"]
 
 
 class ProjectionLayer(nn.Module):
@@ -110,6 +115,7 @@ class ProjectionLayer(nn.Module):
             expanded.unflatten(0, (b, n)),
             met.opacity.view(b, n, height, width),
             met.depth.view(b, n, height, width),
+            seen[:, :COLOURS].float().unflatten(0, (b, n)),
         )
 
     def aggregate(
