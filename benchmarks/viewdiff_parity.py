@@ -182,9 +182,8 @@ def _order(network: Network, block: ProjectedBlock) -> int:
 
 def _sampling(folder: Path) -> Iterator[Row]:
     facts, known = _json(folder, "sampling"), _read(folder, "sampling")
-    network, seen = _network(folder), []
-    start = known["initial_latents"]
-    scheduler = make_scheduler("unipc", network.config.noise)
+    network, start = _network(folder), known["initial_latents"]
+    scheduler = _Recording(make_scheduler("unipc", network.config.noise))
     found = denoise(
         network.unet,
         scheduler,
@@ -195,11 +194,26 @@ def _sampling(folder: Path) -> Iterator[Row]:
         steps=facts["steps"],
         guidance=facts["guidance"],
         overwrite=True,
-        watch=lambda done, steps, latents: seen.append(latents),
     )
     yield Row("sampling", "timesteps", error(scheduler.timesteps.float(), known["timesteps"].float()), 0)
-    yield Row("sampling", "trajectory", error(torch.stack(seen), known["trajectory"]), 1e-3)
+    yield Row("sampling", "trajectory", error(torch.stack(scheduler.samples), known["trajectory"]), 1e-3)
     yield Row("sampling", "final", error(found, known["final"]), 1e-3)
+
+
+class _Recording:
+    """A scheduler that keeps its samples."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self.samples: list[Tensor] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scheduler, name)
+
+    def step(self, *arguments: Any, **options: Any) -> Any:
+        stepped = self._scheduler.step(*arguments, **options)
+        self.samples.append(stepped.prev_sample)
+        return stepped
 
 
 def page(folder: Path) -> str:

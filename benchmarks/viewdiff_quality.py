@@ -165,12 +165,14 @@ def faithfulness(model: Method | None, studio: Method, words: list[str]) -> list
     return [" / ".join(f"{value:.2f}" for value in psnr), f"{ssim:.3f}"]
 
 
-def reconstructions(model: Method | None, studio: Method, words: list[str]) -> list[RepeatedScores]:
-    """Of one member of each description, four views out of one."""
+def reconstructions(
+    model: Method | None, studio: Method, words: list[str], first: int = SEED
+) -> list[RepeatedScores]:
+    """Of one member of each description, four views out of one; seeds of members count from ``first``."""
     size = studio.studio().width
     found = []
     for i, caption in enumerate(words):
-        scene = described_scene(caption, SEED + i, views=1 + TARGETS, size=size, test_every=0)
+        scene = described_scene(caption, first + i, views=1 + TARGETS, size=size, test_every=0)
         given, others = scene.train[[0]], scene.train[list(range(1, 1 + TARGETS))]
         if model is None:
             samples = given.images().expand(1, TARGETS, -1, -1, -1)

@@ -106,8 +106,8 @@ class Generated(HeldOut):
 
     def scores(self, method: Method) -> Figures:
         words = viewdiff_quality.held_out_captions()
-        seen = viewdiff_quality.reconstructions(method, method, words)
-        rings = [viewdiff_quality.generated(method, caption, i) for i, caption in enumerate(words)]
+        seen = viewdiff_quality.reconstructions(method, method, words, SEED)
+        rings = [viewdiff_quality.generated(method, caption, SEED + i) for i, caption in enumerate(words)]
         psnr, ssim = (fmean(getattr(each.mean, name) for each in seen) for name in ("psnr", "ssim_uniform7"))
         agreement = fmean(each.others.psnr for each in viewdiff_quality.fitted(rings))
         return {"mean": {"psnr": psnr, "ssim": ssim}, "agreement from words": {"psnr": agreement}}

@@ -274,6 +274,11 @@ class Frames:
     def __len__(self) -> int:
         return self.rgb.shape[0]
 
+    def __getitem__(self, index: slice) -> Frames:
+        """Some of them."""
+        parts = (self.rgb, self.depth, self.opacity)
+        return Frames(*(None if part is None else part[index] for part in parts))  # type: ignore[arg-type]
+
     @staticmethod
     def concatenate(parts: Sequence[Frames]) -> Frames:
         """All frames of ``parts`` in order; a channel is kept where every part has it."""

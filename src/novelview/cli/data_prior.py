@@ -64,6 +64,7 @@ def run_prior(words: Sequence[str]) -> int:
         lambda i: generator_for(options.seed, "prior", i),
         each=options.each_caption,
         size=options.size,
+        settings={name: getattr(options, name) for name in ("base", "size", "side", "seed")},
     )
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{options.out}: {len(captions) * options.each_caption} pictures, {new} of them new")

@@ -115,10 +115,11 @@ def explained(method: Method, state: Any, cameras: Cameras) -> list[dict[str, An
 
 
 def render_frames(method: Method, state: Any, cameras: Cameras) -> Iterator[Frames]:
-    """One frame at a time, so that a long video needs no more memory than one picture."""
+    """One frame at a time, so that a long video needs no more memory than one picture where the method allows it."""
+    frame = method.one_by_one(state, cameras)
     for i in range(len(cameras)):
         with torch.no_grad():
-            yield method.render(state, cameras[i])
+            yield frame(i)
 
 
 def path_depths(method: Method, state: Any, cameras: Cameras) -> tuple[float, float]:

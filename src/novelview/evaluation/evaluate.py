@@ -75,7 +75,7 @@ def evaluate(
         raise ConfigError(f"A baseline is called {name!r} too", cure="name the method differently")
     with inference(method) as device:
         state = method.condition(scene.train, scene.bounds) if state is None else state
-        renderers: dict[str, Renderer] = {name: lambda i: method.render(state, scored.cameras[i].to(device))}
+        renderers: dict[str, Renderer] = {name: method.one_by_one(state, scored.cameras.to(device))}
         renderers |= {each: partial(_baseline, each, scene, scored, on) for each in chosen}
         rows, truth = _score_all(renderers, scored, pictures, region, lpips, quiet)
     return Report(

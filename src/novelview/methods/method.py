@@ -85,6 +85,13 @@ class Method(nn.Module, ABC):
     def render(self, state: Any, cameras: Cameras) -> Frames:
         """New views. All cameras share one image size; memory is bounded by chunking inside; no gradient."""
 
+    def one_by_one(self, state: Any, cameras: Cameras) -> Callable[[int], Frames]:
+        """What camera number i sees, rendered when it is asked for.
+
+        Methods whose views of one call go together render all of them then, so that frames agree.
+        """
+        return lambda i: self.render(state, cameras[i])
+
     @abstractmethod
     def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
         """Training loss of a batch. Every random number comes from ``draws``."""

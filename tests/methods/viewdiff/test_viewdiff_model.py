@@ -95,7 +95,7 @@ def test_memory_saving_changes_nothing() -> None:
 
 
 def test_bfloat16_is_near() -> None:
-    made = model(with_multiview(small_config()))
+    made = model(with_multiview(small_config(), rays=True))
     rough = ViewDiff(replace(made.config, precision="bfloat16")).eval()
     rough.load_state_dict(made.state_dict())
     request = Request("a red box", around(2))
@@ -109,18 +109,32 @@ def test_views_of_other_shapes_are_the_middle_of_squares() -> None:
     assert frames.rgb.shape == (2, 24, 40, 3)
 
 
-def test_squared_cameras_see_what_the_others_see() -> None:
-    cameras = around(2, 40, 24)
-    square = squared(cameras, 80)
+@pytest.mark.parametrize(("width", "height"), [(40, 24), (40, 25), (25, 40), (64, 43)])
+def test_squared_cameras_and_the_middle_of_their_pictures_fit_together(width: int, height: int) -> None:
+    cameras, side = around(2, width, height), max(width, height)
+    square = squared(cameras, side)
+    grid = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy")).float() + 0.5
+    seen = middle_of(torch.cat([grid, grid[:1]])[None], width, height)[0]
     points = torch.rand(20, 3) - 0.5
-    there, _ = cameras.project(points)
-    here, _ = square.project(points)
-    torch.testing.assert_close(here, (there + torch.tensor([0.0, 8.0])) * 2, rtol=0, atol=1e-3)
+    there, _ = cameras[0].project(points)
+    here, _ = square[0].project(points)
+    corner = seen[0, 0, :2] - 0.5
+    torch.testing.assert_close(here, there + corner, rtol=0, atol=1e-3)
 
 
-def test_the_middle_of_a_square_is_cut_out() -> None:
-    image = torch.rand(1, 3, 40, 40)
-    torch.testing.assert_close(middle_of(image, 40, 24), image[:, :, 8:32].movedim(1, -1))
+def test_frames_of_a_capture_are_rendered_together() -> None:
+    scene = described_scene("a red torus", views=6, size=32, test_every=3)
+    made = model()
+    state = made.condition(scene.train, scene.bounds)
+    frame = made.one_by_one(state, scene.test.cameras)
+    together = made.render(state, scene.test.cameras).rgb
+    for i in range(len(scene.test)):
+        torch.testing.assert_close(frame(i).rgb, together[i : i + 1], rtol=0, atol=0)
+
+
+def test_views_that_cannot_be_cut_into_patches_are_refused() -> None:
+    with pytest.raises(ConfigError, match="patches of 4"):
+        small_config(size=30)
 
 
 @pytest.mark.parametrize("turn", [0.0, 1.0])

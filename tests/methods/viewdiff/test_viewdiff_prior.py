@@ -12,7 +12,7 @@ from PIL import Image
 from viewdiff_models import small_config, write_stable_diffusion
 
 from novelview.cli.main import main
-from novelview.errors import DataError
+from novelview.errors import DataError, OutputError
 from novelview.methods.viewdiff.conditions import camera_vectors
 from novelview.methods.viewdiff.model import ViewDiff
 from novelview.methods.viewdiff.prior import PriorPictures, prior_cameras, write_prior
@@ -40,6 +40,12 @@ def test_pictures_are_made_once_and_read_with_their_captions(tmp_path: Path) -> 
     assert pictures.shape == (3, 1, 3, 16, 16)
     assert captions == ["a red box", "a blue torus", "a red box"]
     torch.testing.assert_close(pictures[:, 0, 0, 0, 0], torch.tensor([1.0, -1.0, 1.0]))
+
+
+def test_other_captions_in_the_same_folder_are_refused(tmp_path: Path) -> None:
+    written(tmp_path)
+    with pytest.raises(OutputError, match="other captions or settings"):
+        write_prior(tmp_path, CAPTIONS[::-1], paint, lambda i: generator_for(0, i), each=2, size=32)
 
 
 def test_cameras_are_drawn_in_the_published_ranges() -> None:
@@ -119,7 +125,8 @@ def test_a_text_to_image_model_paints_from_the_command_line(tmp_path: Path) -> N
 
 def test_what_layers_show_counts_with_its_weight_and_teaches_them() -> None:
     config = small_config()
-    config = replace(config, learn=replace(config.learn, shown_weight=2.0, may_be_given=0))
+    white = replace(config.stage, white=True)
+    config = replace(config, stage=white, learn=replace(config.learn, shown_weight=2.0, may_be_given=0))
     method = ViewDiff(config)
     loss = method.loss(batch(), 0, Draws(generator_for(0, "shown-test")))
     torch.testing.assert_close(loss.total.detach(), loss.parts["views"] + 2.0 * loss.parts["shown"])

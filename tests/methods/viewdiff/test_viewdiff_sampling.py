@@ -57,6 +57,12 @@ def test_an_unknown_scheduler_is_named() -> None:
         make_scheduler("unicp", NoiseConfig())
 
 
+@pytest.mark.parametrize("name", ["IPNDMScheduler", "EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler"])
+def test_schedulers_of_other_models_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot denoise what this model learnt"):
+        make_scheduler(name, NoiseConfig())
+
+
 def test_what_is_no_scheduler_is_refused() -> None:
     with pytest.raises(ConfigError, match="no scheduler 'UNet2DConditionModel'"):
         make_scheduler("UNet2DConditionModel", NoiseConfig())

@@ -172,6 +172,38 @@ def test_a_net_without_text_is_refused() -> None:
         augment(unet, multiview())
 
 
+@pytest.mark.parametrize("side", [9, 10, 13])
+def test_odd_sides_are_halved_as_the_net_halves_them(side: int) -> None:
+    unet = augment(plain(), multiview())
+    scenery = Scenery(ring(1, FRAMES), noise(FRAMES, 10, seed=3), torch.zeros(1, FRAMES, dtype=torch.bool))
+    text = noise(1, 4, 16, seed=2).expand(FRAMES, 4, 16)
+    views = noise(1, FRAMES, 48, side, side)
+    with torch.no_grad():
+        found = predict(unet, views, torch.full((1, FRAMES), 500), text, scenery)
+    assert found.shape == views.shape
+
+
+def test_a_net_that_is_told_more_is_refused() -> None:
+    unet = plain()
+    unet.register_to_config(addition_embed_type="text_time")
+    with pytest.raises(ConfigError, match="told more than time and text"):
+        augment(unet, multiview())
+
+
+def test_layers_draw_noise_of_their_own() -> None:
+    config = multiview()
+    unet = augment(plain(), replace(config, projection=replace(config.projection, density_noise=1.0)))
+    asked: list[int] = []
+
+    def drawn(layer: int, shape: tuple[int, ...]) -> Tensor:
+        asked.append(layer)
+        return torch.zeros(shape)
+
+    looked(unet, noise=drawn)
+    assert sorted(asked) == list(range(len(asked)))
+    assert len(asked) > 2
+
+
 def test_every_level_needs_its_grid() -> None:
     config = with_multiview(small_config(), placement=PlacementConfig(cells=(4, 4, 4)))
     with pytest.raises(ConfigError, match="side of its voxel grid"):

@@ -51,7 +51,7 @@ def sampler(scenes: Sequence[Scene], config: ViewDiffConfig, recipe: Recipe, see
 def watched() -> Scene:
     """An object that is not learnt from."""
     colour, shape = HELD_OUT[0]
-    return described_scene(f"a {colour} {shape}", 1_000_000, views=9, size=64)
+    return described_scene(f"a {colour} {shape}", 2_000_000, views=9, size=64)
 
 
 METHOD = MethodSpec(

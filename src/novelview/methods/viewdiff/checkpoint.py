@@ -53,7 +53,11 @@ def load_official(path: Path) -> ViewDiff:
     folder = path if (path / "unet").is_dir() else path.parent
     unet = folder / "unet"
     facts = _read_json(unet / "config.json")
-    training = _read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    # Checkpoints of a training lie beside the file that describes it.
+    described = next(
+        (at / "config.json" for at in (folder, folder.parent) if (at / "config.json").is_file()), None
+    )
+    training = _read_json(described) if described else {}
     config = official_config(facts, training, folder)
     method = ViewDiff(config)
     fill(method.network.unet, _weights(unet), unet, what="ViewDiff's U-Net")

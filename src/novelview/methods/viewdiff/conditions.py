@@ -27,7 +27,7 @@ class Conditions:
         height: of the U-Net's input.
         width: likewise.
         left_out: so many last frames of each group do not feed the voxel grid, and must be explained by the others.
-        noise: draws standard normal numbers of a shape for the density of the volume; None: none are added.
+        noise: draws standard normal numbers for the density of a layer of that number, of a shape; None: none are added.
         frames_at_once: attention and blocks of the network work through so many frames at a time, which bounds memory;
             None: through all.
         shown: where projection layers put the colours that they render, one tensor (b, n, 3, h, w) each; None: nowhere.
@@ -40,7 +40,7 @@ class Conditions:
     height: int
     width: int
     left_out: int = 0
-    noise: Callable[[tuple[int, ...]], Tensor] | None = None
+    noise: Callable[[int, tuple[int, ...]], Tensor] | None = None
     frames_at_once: int | None = None
     shown: list[Tensor] | None = None
 
@@ -58,7 +58,8 @@ def camera_vectors(
     Args:
         cameras: world-to-camera poses, the subject around the origin, its up direction -z.
         intensity: mean and unbiased variance of the frame's values in [-1, 1].
-        relative: angles and radius against the first frame of all instead of against the world's axes.
+        relative: angles and radius against the first frame of the group instead of against the world's axes. (The authors
+            take the first frame of the batch, which is the same for one group.)
 
     Returns:
         Four numbers of the camera's centre in spherical coordinates: the polar angle less pi, minus sine and minus cosine of
@@ -70,7 +71,7 @@ def camera_vectors(
     azimuth = torch.atan2(centre[..., 1], centre[..., 0])
     radius = centre.norm(dim=-1)
     if relative:
-        polar, azimuth, radius = (value - value[0, 0] for value in (polar, azimuth, radius))
+        polar, azimuth, radius = (value - value[:, :1] for value in (polar, azimuth, radius))
     else:
         # The authors subtract the angles of a camera at the origin, which signed zeros make pi.
         polar, azimuth = polar - torch.pi, azimuth - torch.pi

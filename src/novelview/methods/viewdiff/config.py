@@ -230,8 +230,22 @@ class ViewDiffConfig:
     """Arithmetic of generating."""
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.steps < 1 or self.at_once < 1 or self.views < 0:
+        at_once = min(self.at_once, 1 if self.frames_at_once is None else self.frames_at_once)
+        if self.size < 1 or self.steps < 1 or at_once < 1 or self.views < 0:
             raise ConfigError(
                 "These settings make no views",
-                why=f"size {self.size}, steps {self.steps}, at_once {self.at_once}, views {self.views}",
+                why=f"size {self.size}, steps {self.steps}, at_once {self.at_once}, frames_at_once "
+                f"{self.frames_at_once}, views {self.views}",
+                cure="give at least 1 of each, or no frames_at_once",
+            )
+        if not self.base and self.size % self.own.patch:
+            raise ConfigError(
+                f"Views of {self.size} pixels cannot be cut into patches of {self.own.patch}",
+                cure="give a size that is a multiple of own.patch",
+            )
+        if self.learn.shown_weight and (not self.stage.white or self.multiview.projection.latent < 3):
+            raise ConfigError(
+                "Projection layers cannot be asked to show the views",
+                why="they show three channels or more before white",
+                cure="set stage.white where subjects stand before white, or learn.shown_weight to 0",
             )

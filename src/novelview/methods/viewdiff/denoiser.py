@@ -36,7 +36,7 @@ class Scenery:
     given: Bool[Tensor, "b n"]
     rays: Float[Tensor, "f 7 p q"] | None = None
     left_out: int = 0
-    noise: Callable[[tuple[int, ...]], Tensor] | None = None
+    noise: Callable[[int, tuple[int, ...]], Tensor] | None = None
     frames_at_once: int | None = None
     shown: list[Tensor] | None = None
 

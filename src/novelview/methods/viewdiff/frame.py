@@ -52,7 +52,7 @@ def squared(cameras: Cameras, size: int) -> Cameras:
     """Square cameras of ``size`` pixels that see all that cameras of one size see, which is in their middle."""
     width, height = cameras.common_size
     side = max(width, height)
-    return cameras.cropped((width - side) // 2, (height - side) // 2, side, side).resized(size, size)
+    return cameras.cropped(-((side - width) // 2), -((side - height) // 2), side, side).resized(size, size)
 
 
 def middle_of(images: Float[Tensor, "f 3 p p"], width: int, height: int) -> Float[Tensor, "f h w 3"]:

@@ -55,7 +55,7 @@ def generate_views(
     square = squared(cameras.undistorted().to("cpu"), network.config.size)
     windows = plan(len(square), network.config.at_once, len(known.latents), closed=is_closed(square.centres))
     everything = square if known.cameras is None else Cameras.concatenate([square, known.cameras])
-    side = network.config.size // network.codec.factor
+    side = network.side()
     latents = torch.zeros(len(everything), network.codec.channels, side, side, device=network.device)
     latents[len(square) :] = known.latents
     text = (network.read([prompt]), network.read([""]))

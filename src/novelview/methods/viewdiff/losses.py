@@ -78,7 +78,7 @@ def weighted_error(found: Float[Tensor, "b n c p q"], noised: Noised) -> Float[T
 
 
 def shown_error(
-    shown: Sequence[Float[Tensor, "b n 3 h w"]], images: Float[Tensor, "b n 3 s t"]
+    shown: Sequence[Float[Tensor, "b n 3 _ _"]], images: Float[Tensor, "b n 3 s t"]
 ) -> Float[Tensor, ""]:
     """Mean squared error of the colours that projection layers render, each against the views at its size.
 
@@ -88,7 +88,8 @@ def shown_error(
     """
     wanted = images.flatten(0, 1) / 2 + 0.5
     errors = [
-        F.mse_loss(each.flatten(0, 1), F.adaptive_avg_pool2d(wanted, each.shape[-2:])) for each in shown
+        F.mse_loss(each.flatten(0, 1), F.adaptive_avg_pool2d(wanted, (each.shape[-2], each.shape[-1])))
+        for each in shown
     ]
     return torch.stack(errors).mean()
 

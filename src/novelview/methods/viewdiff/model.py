@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ class ViewDiff(Method):
         super().__init__()
         self.config = config
         self.network = Network(config)
-        self._prior = PriorPictures.read(config.learn.prior) if config.learn.prior else None
+        self._prior: PriorPictures | None = None
         self._kept = make_scheduler("ddim", config.noise).alphas_cumprod
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -76,6 +77,12 @@ class ViewDiff(Method):
         """Views that go with those that are known; what one call asks for is made together."""
         return generate_views(self.network, state, self.config.prompt, cameras, self.config.seed)
 
+    def one_by_one(self, state: Known, cameras: Cameras) -> Callable[[int], Frames]:
+        if len(cameras.sizes.unique(dim=0)) > 1:
+            return super().one_by_one(state, cameras)
+        everything = cache(lambda: self.render(state, cameras))
+        return lambda i: everything()[i : i + 1]
+
     @torch.no_grad()
     def generate(self, request: Request, watch: Watch | None = None) -> Frames:
         known = self._known(request.known, self.studio().bounds)
@@ -91,7 +98,9 @@ class ViewDiff(Method):
             "shown": self.config.learn.shown_weight,
             "prior": self.config.learn.prior_weight,
         }
-        if self._prior is not None:
+        if self.config.learn.prior:
+            # Only who trains must have them.
+            self._prior = self._prior or PriorPictures.read(self.config.learn.prior)
             parts["prior"] = self._prior_error(self._prior, len(batch), draws)
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         return Loss(total, {name: part.detach() for name, part in parts.items()})
@@ -135,7 +144,7 @@ class ViewDiff(Method):
     def _known(self, views: Views | None, bounds: Bounds) -> Known:
         frame, codec = to_network(bounds), self.network.codec
         if views is None or not len(views):
-            side = self.config.size // codec.factor
+            side = self.network.side()
             nothing = torch.zeros(0, codec.channels, side, side, device=self.network.device)
             return Known(nothing, None, UNKNOWN_INTENSITY, frame)
         images, cameras = square_photographs(views, self.config.size)
@@ -164,16 +173,16 @@ class ViewDiff(Method):
 
     def _encoded(self, images: Float[Tensor, "b n 3 s s"], draws: Draws) -> Float[Tensor, "b n c p q"]:
         codec, (groups, count) = self.network.codec, images.shape[:2]
-        side = images.shape[-1] // codec.factor
+        side = self.network.side()
         noise = draws.randn(groups, count, codec.channels, side, side).to(images)
         return codec.encode(images.flatten(0, 1), noise.flatten(0, 1)).unflatten(0, (groups, count))
 
 
-def _density_noise(draws: Draws) -> Callable[[tuple[int, ...]], Tensor]:
+def _density_noise(draws: Draws) -> Callable[[int, tuple[int, ...]], Tensor]:
     """Noise that is the same whenever it is asked for again, as gradient checkpointing does; of all slices of a batch."""
     seed = int(draws.shared() * 2**24)
 
-    def noise(shape: tuple[int, ...]) -> Tensor:
-        return Draws(generator_for(seed, "density"), draws.index, draws.count).randn(*shape)
+    def noise(layer: int, shape: tuple[int, ...]) -> Tensor:
+        return Draws(generator_for(seed, "density", layer), draws.index, draws.count).randn(*shape)
 
     return noise

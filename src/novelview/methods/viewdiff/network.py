@@ -10,6 +10,7 @@ from diffusers import UNet2DConditionModel
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from novelview.errors import ConfigError
 from novelview.methods.viewdiff.base import load_codec, load_text, load_unet, own_unet
 from novelview.methods.viewdiff.codec import Codec, Pixels
 from novelview.methods.viewdiff.conditions import camera_vectors
@@ -74,19 +75,35 @@ class Network(nn.Module):
         intensity: Float[Tensor, "b n 2"],
         *,
         left_out: int = 0,
-        noise: Callable[[tuple[int, ...]], Tensor] | None = None,
+        noise: Callable[[int, tuple[int, ...]], Tensor] | None = None,
         shown: list[Tensor] | None = None,
     ) -> Scenery:
         """What stays the same while views of ``cameras`` are denoised, on the network's device."""
-        multiview = self.config.multiview
+        multiview, factor = self.config.multiview, self.codec.factor
         cameras, given = cameras.to(self.device), given.to(self.device)
         vectors = rays = None
-        if multiview.attention.rank:
-            vectors = camera_vectors(cameras, intensity.to(self.device), relative=self.config.relative)
-        if multiview.rays:
-            factor = self.codec.factor
-            rays = input_rays(cameras, given, cameras.height // factor, cameras.width // factor)
+        # Geometry stays exact, whatever the arithmetic around it.
+        with torch.autocast(self.device.type, enabled=False):
+            if multiview.attention.rank:
+                vectors = camera_vectors(cameras, intensity.to(self.device), relative=self.config.relative)
+            if multiview.rays:
+                rays = input_rays(cameras, given, cameras.height // factor, cameras.width // factor)
         return Scenery(cameras, vectors, given, rays, left_out, noise, self.config.frames_at_once, shown)
+
+    def side(self) -> int:
+        """Of the latents of a view.
+
+        Raises:
+            ConfigError: views cannot be cut into places of latents.
+        """
+        factor = self.codec.factor
+        if self.config.size % factor:
+            raise ConfigError(
+                f"Views of {self.config.size} pixels cannot be encoded",
+                why=f"the base's autoencoder has one place for {factor} pixels",
+                cure=f"give a size that is a multiple of {factor}",
+            )
+        return self.config.size // factor
 
     def _part(self, name: str, load: Callable[[str], nn.Module]) -> nn.Module:
         if name not in self._borrowed:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,16 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from novelview.errors import DataError, import_extra
+from novelview.errors import ConfigError, DataError, OutputError, import_extra
 from novelview.files import atomic_file, atomic_write_json
 from novelview.methods.viewdiff.projection.cameras import GroupCameras
 from novelview.methods.viewdiff.spherical import sphere_poses
 from novelview.progress import track
 
 INDEX = "prior.json"
-"""Names of the pictures and their captions."""
+"""Names of the pictures and their captions, when all are there."""
+BEGUN = "begun.json"
+"""What the folder is being filled with."""
 # From where such pictures are said to be seen: distances, polar angles, and focal lengths at 512 pixels.
 _RADII, _POLAR, _FOCALS = (2.0, 4.0), (30.0, 90.0), (565.0, 590.0)
 _STEPS = 25
@@ -108,6 +111,7 @@ def write_prior(
     *,
     each: int = 2,
     size: int = 256,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Make pictures of captions; those that are there already stay, so that it can be called again after a stop.
 
@@ -118,12 +122,15 @@ def write_prior(
         generator_of: the randomness of picture number i.
         each: pictures of each caption.
         size: that they are kept at, pixels.
+        settings: all that else decides about the pictures, JSON; a folder that was begun with others is refused.
 
     Returns:
         How many are new.
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [(f"{i:06d}.png", caption) for i, caption in enumerate(c for c in captions for _ in range(each))]
+    _check_begun(folder, wanted, settings)
+    atomic_write_json(folder / BEGUN, {"settings": dict(settings), "entries": wanted})
     new = 0
     for i, (name, caption) in track(enumerate(wanted), len(wanted), f"painting {folder.name}"):
         if not (folder / name).is_file():
@@ -133,8 +140,23 @@ def write_prior(
             with atomic_file(folder / name) as temporary:
                 picture.save(temporary, format="PNG")
             new += 1
-    atomic_write_json(folder / INDEX, [list(entry) for entry in wanted])
+    atomic_write_json(folder / INDEX, wanted)
     return new
+
+
+def _check_begun(folder: Path, wanted: Sequence[tuple[str, str]], settings: Mapping[str, Any]) -> None:
+    """That what lies in the folder is of the same captions and settings."""
+    if not (folder / BEGUN).is_file():
+        return
+    begun = json.loads((folder / BEGUN).read_text())
+    entries = [(name, caption) for name, caption in begun["entries"]]
+    if entries[: len(wanted)] != list(wanted)[: len(entries)] or begun["settings"] != dict(settings):
+        raise OutputError(
+            "This folder holds pictures of other captions or settings",
+            where=folder,
+            why=f"it was begun with {begun['settings']}",
+            cure="name another folder",
+        )
 
 
 def base_painter(base: str, device: str, *, side: int = 512, guidance: float = 7.5) -> Paint:
@@ -147,9 +169,17 @@ def base_painter(base: str, device: str, *, side: int = 512, guidance: float = 7
         guidance: how strongly it follows words.
     """
     diffusers = import_extra("diffusers", "diffusion")
-    pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(
-        base, safety_checker=None, requires_safety_checker=False
-    ).to(device)
+    try:
+        pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(
+            base, safety_checker=None, requires_safety_checker=False
+        ).to(device)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            "The base model cannot be loaded",
+            where=base,
+            why=str(error).splitlines()[0],
+            cure="name a folder in diffusers' layout, or the id of a model on the Hugging Face hub that can be reached",
+        ) from error
     pipeline.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
 

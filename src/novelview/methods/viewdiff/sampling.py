@@ -26,7 +26,7 @@ SCHEDULERS = {
 """Short names of those that people use."""
 
 Watched = Callable[[int, int, Tensor], None]
-"""Called after each step with the steps done, all steps, and the latents of all views as they are now."""
+"""Called after each step with the steps done, all steps, and all latents as the network now sees them without noise."""
 
 
 def make_scheduler(name: str, noise: NoiseConfig, *, last_sigma: str = "sigma_min") -> Any:
@@ -58,6 +58,12 @@ def make_scheduler(name: str, noise: NoiseConfig, *, last_sigma: str = "sigma_mi
         "set_alpha_to_one": False,
     }
     known = inspect.signature(kind).parameters
+    if not {"beta_schedule", "prediction_type"} <= set(known) or not hasattr(kind, "step"):
+        raise ConfigError(
+            f"The scheduler {name!r} cannot denoise what this model learnt",
+            why="it does not know the model's schedule of noise, or what the network predicts",
+            cure=f"choose another, for example {', '.join(SCHEDULERS)}",
+        )
     return kind(**{key: value for key, value in wanted.items() if key in known})
 
 
@@ -99,13 +105,35 @@ def denoise(
         timesteps = t.expand(1, count).clone()
         timesteps[:, :given] = 0
         found = _guided(unet, noisy, timesteps, text, scenery, guidance)[0, given:]
-        stepped = scheduler.step(found, t, moving, **options)
-        moving = stepped.prev_sample
+        clear = _without_noise(scheduler, noisy[0, given:], found, t)
+        moving = _stepped(scheduler, found, t, moving, options)
         if overwrite and given and hasattr(scheduler, "last_sample"):
             scheduler.last_sample = moving
         if watch is not None:
-            watch(done + 1, len(scheduler.timesteps), torch.cat([known, moving]))
+            watch(done + 1, len(scheduler.timesteps), torch.cat([known, clear]))
     return torch.cat([known, moving])
+
+
+def _without_noise(scheduler: Any, noisy: Tensor, found: Tensor, t: Tensor) -> Tensor:
+    """The views that a prediction stands for."""
+    share = scheduler.alphas_cumprod.to(noisy)[t.round().long().cpu()]
+    signal, spread = share.sqrt(), (1 - share).sqrt()
+    kind = scheduler.config.prediction_type
+    if kind == "epsilon":
+        return (noisy - spread * found) / signal
+    return signal * noisy - spread * found if kind == "v_prediction" else found
+
+
+def _stepped(scheduler: Any, found: Tensor, t: Tensor, moving: Tensor, options: dict[str, Any]) -> Tensor:
+    try:
+        stepped: Tensor = scheduler.step(found, t, moving, **options).prev_sample
+    except (NotImplementedError, ValueError) as error:
+        raise ConfigError(
+            f"The scheduler {type(scheduler).__name__} cannot use what this model predicts",
+            why=f"prediction {scheduler.config.prediction_type}: {error}",
+            cure=f"choose another, for example {', '.join(SCHEDULERS)}",
+        ) from error
+    return stepped
 
 
 def _guided(
@@ -117,8 +145,8 @@ def _guided(
     guidance: float,
 ) -> Float[Tensor, "1 n c p q"]:
     """The two looks one after the other, which needs half the memory of one batch of both."""
-    prompted = predict(unet, noisy, timesteps, text[0], scenery)
+    prompted = predict(unet, noisy, timesteps, text[0], scenery).float()
     if guidance == 1:
         return prompted
-    empty = predict(unet, noisy, timesteps, text[1], scenery)
+    empty = predict(unet, noisy, timesteps, text[1], scenery).float()
     return empty + guidance * (prompted - empty)

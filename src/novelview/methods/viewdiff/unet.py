@@ -6,9 +6,9 @@ camera, and some transformer blocks get a projection layer. Names of new weights
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from novelview.errors import ConfigError
 from novelview.methods.viewdiff.attention import FrameAttention, TextAttention
 from novelview.methods.viewdiff.conditions import Conditions
 from novelview.methods.viewdiff.config import MultiViewConfig, PlacementConfig
-from novelview.methods.viewdiff.projection.layer import ProjectionLayer, Rendered
+from novelview.methods.viewdiff.projection.layer import Noise, ProjectionLayer, Rendered
 
 INPUT_CHANNELS = 7
 """Of rays and of what is given, where the U-Net's input is told them: six Plücker coordinates and a mask."""
@@ -32,9 +32,11 @@ class ProjectedBlock(BasicTransformerBlock):
     """A transformer block of diffusers with a projection layer between attention and feed-forward network.
 
     Attributes:
+        number: of the layer among those of the U-Net, by which its noise differs from that of others.
         rendered: what the layer made last, without gradient; for tests and pictures.
     """
 
+    number: int
     norm_cf: nn.LayerNorm
     unproj_reproj_layer: ProjectionLayer
     rendered: Rendered | None
@@ -70,7 +72,7 @@ class ProjectedBlock(BasicTransformerBlock):
             conditions.timesteps,
             conditions.time.unflatten(0, (-1, conditions.frames)),
             left_out=conditions.left_out,
-            noise=conditions.noise,
+            noise=self._noise(conditions),
         )
         if conditions.shown is not None:
             conditions.shown.append(rendered.colours)
@@ -79,6 +81,11 @@ class ProjectedBlock(BasicTransformerBlock):
         if hasattr(self, "cfa_controlnet_block"):
             return tokens + self.cfa_controlnet_block(made)
         return made
+
+    def _noise(self, conditions: Conditions) -> Noise | None:
+        if conditions.noise is None or not self.unproj_reproj_layer.config.density_noise:
+            return None
+        return partial(conditions.noise, self.number)
 
 
 class SlicedResnet(ResnetBlock2D):
@@ -110,8 +117,9 @@ def augment(unet: UNet2DConditionModel, config: MultiViewConfig) -> UNet2DCondit
             why=f"placement.cells is {config.placement.cells}, the U-Net has {levels} levels",
             cure=f"give {levels} numbers, the finest level first",
         )
+    _check_embedding(unet)
     time_width = unet.time_embedding.linear_2.out_features
-    chosen = _chosen_blocks(unet, config.placement)
+    chosen, given = _chosen_blocks(unet, config.placement), 0
     for name, block in list(transformer_blocks(unet)):
         _check_block(name, block)
         place, level = _place(name, levels)
@@ -121,6 +129,7 @@ def augment(unet: UNet2DConditionModel, config: MultiViewConfig) -> UNet2DCondit
         block.attn2.set_processor(TextAttention(block.attn2, attention))
         if place in chosen:
             _give_projection(block, time_width, config.placement.cells[level], config)
+            block.number, given = given, given + 1
     for module in unet.modules():
         if type(module) is ResnetBlock2D:
             module.__class__ = SlicedResnet
@@ -155,8 +164,10 @@ def set_frames_at_once(unet: UNet2DConditionModel, frames: int | None, total: in
 
 def _feature_size(conditions: Conditions, tokens: int) -> tuple[int, int]:
     """Height and width of a feature map of so many tokens."""
-    ratio = round(math.sqrt(conditions.height * conditions.width / tokens))
-    return math.ceil(conditions.height / ratio), math.ceil(conditions.width / ratio)
+    height, width = conditions.height, conditions.width
+    while height * width > tokens:
+        height, width = -(-height // 2), -(-width // 2)
+    return height, width
 
 
 def _place(name: str, levels: int) -> tuple[str, int]:
@@ -178,12 +189,29 @@ def _chosen_blocks(unet: UNet2DConditionModel, placement: PlacementConfig) -> se
             why=f"down {placement.down} of {len(down)}, up {placement.up} of {len(up)}",
             cure="lower placement.down and placement.up",
         )
+    if placement.middle and not _attends(unet.mid_block or nn.Module()):
+        raise ConfigError(
+            "The bottleneck shall have a projection layer but has no attention",
+            cure="set placement.middle to False",
+        )
     chosen = {*down[len(down) - placement.down :], *up[: placement.up]}
     return chosen | ({"mid_block"} if placement.middle else set())
 
 
 def _attends(block: nn.Module) -> bool:
     return any(isinstance(module, BasicTransformerBlock) for module in block.modules())
+
+
+def _check_embedding(unet: UNet2DConditionModel) -> None:
+    """That time and text are all that the U-Net is told, as new layers are told no more."""
+    more = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
+    told = [name for name in more if unet.config.get(name) is not None]
+    if told:
+        raise ConfigError(
+            "This U-Net is told more than time and text",
+            why=", ".join(f"{name} is {unet.config[name]!r}" for name in told),
+            cure="use Stable Diffusion 1 or 2, or a U-Net like theirs",
+        )
 
 
 def _check_block(name: str, block: BasicTransformerBlock) -> None:

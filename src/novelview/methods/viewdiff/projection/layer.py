@@ -32,7 +32,7 @@ class Rendered(NamedTuple):
         features: in place of those that were given.
         opacity: in [0, 1].
         depth: sum of depths along z times weights, in half lengths of the box's longest side.
-        colours: the first channels that were rendered, in [0, 1] before white, which training may ask to look like the views.
+        colours: the first channels that were rendered, in [0, 1] before white; training may ask them to look like the views.
     """
 
     features: Float[Tensor, "b n c h w"]
