@@ -21,6 +21,8 @@ from novelview.generation import Request, Studio, Watch
 from novelview.methods.method import Method, MethodSpec
 from novelview.types import Frames, Views
 
+GIVEN = "given_"
+"""How names of pictures begin that were given and not generated."""
 # Differences of proportions that are rounding of sizes.
 _SAME_PROPORTIONS = 0.01
 
@@ -114,7 +116,7 @@ def given_views(
         cameras,
         torch.stack([each.rgb for each in placed]),
         torch.stack(covered) if len(covered) == len(placed) else None,
-        names=[f"given_{i:04d}" for i in range(len(placed))],
+        names=[f"{GIVEN}{i:04d}" for i in range(len(placed))],
     )
 
 

@@ -189,6 +189,13 @@ def test_a_picture_is_the_first_view(tmp_path: Path, photo: Path) -> None:
         assert len(list(video.decode(video=0))) == 4
 
 
+def test_samples_of_an_earlier_call_do_not_stay(tmp_path: Path) -> None:
+    out = tmp_path / "balls"
+    assert _generate("balls", "--out", str(out), "--views", "1") == 0
+    assert _generate("balls", "--out", str(out), "--views", "1", "--count", "2", "--overwrite") == 0
+    assert {each.name for each in out.iterdir()} == {"0000", "0001"}
+
+
 def test_a_mask_says_what_of_a_picture_counts(tmp_path: Path, photo: Path) -> None:
     with Image.open(photo) as picture:
         mask = np.zeros((picture.height, picture.width), dtype=np.uint8)

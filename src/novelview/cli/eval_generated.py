@@ -31,6 +31,7 @@ from novelview.evaluation.inception import Inception
 from novelview.files import atomic_write_json
 from novelview.progress import progress_bar
 from novelview.random import generator_for
+from novelview.subjects import GIVEN
 from novelview.training.run import fit
 
 
@@ -187,7 +188,9 @@ def _rule(cut_out: Sequence[bool]) -> str:
 
 
 def _images(scene: Scene) -> Iterator[Float[Tensor, "h w 3"]]:
-    return (scene.train.image(i) for i in range(len(scene.train)))
+    """All that a model made; pictures that it was given are not its own."""
+    made = [i for i, name in enumerate(scene.train.names) if not Path(name).name.startswith(GIVEN)]
+    return (scene.train.image(i) for i in made)
 
 
 def _on_white(path: Path) -> Float[Tensor, "h w 3"]:

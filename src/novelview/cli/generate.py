@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -106,7 +107,16 @@ def run(arguments: Sequence[str]) -> int:
     for i in range(options.count):
         folder = out if options.count == 1 else out / f"{i:04d}"
         _make(method, info, asked, options, options.seed + i, folder, console)
+    if options.count > 1 and options.overwrite:
+        _remove_others(out, options.count)
     return 0
+
+
+def _remove_others(out: Path, count: int) -> None:
+    """What a folder of samples still holds of an earlier call."""
+    for each in out.iterdir():
+        if each.name not in {f"{i:04d}" for i in range(count)}:
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,11 @@ def test_parts_of_a_local_model_are_loaded(folder: Path) -> None:
     assert text(["abc", ""]).shape == (2, 12, 16)
 
 
+def test_a_prompt_that_is_too_long_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="reads at most 12"):
+        load_text(str(folder))(["a", "abc" * 10])
+
+
 def test_drawn_latents_are_around_their_mean(folder: Path) -> None:
     codec, image = load_codec(str(folder)), noise(1, 3, 16, 16).tanh()
     mean = codec.encode(image)

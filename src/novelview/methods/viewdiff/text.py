@@ -101,11 +101,13 @@ class ClipEncoder(TextEncoder):
 
     @torch.no_grad()
     def forward(self, prompts: Sequence[str]) -> Float[Tensor, "k l d"]:
-        tokens = self._tokenizer(
-            list(prompts),
-            padding="max_length",
-            max_length=self._tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
+        longest = self._tokenizer.model_max_length
+        for prompt, numbers in zip(prompts, self._tokenizer(list(prompts)).input_ids, strict=True):
+            if len(numbers) > longest:
+                raise ConfigError(
+                    f"This prompt has {len(numbers)} tokens, the model reads at most {longest}",
+                    where=prompt,
+                    cure="say it shorter",
+                )
+        tokens = self._tokenizer(list(prompts), padding="max_length", max_length=longest, return_tensors="pt")
         return self.encoder(tokens.input_ids.to(next(self.encoder.parameters()).device))[0]
