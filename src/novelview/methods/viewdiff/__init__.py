@@ -66,6 +66,7 @@ METHOD = MethodSpec(
     sampler=sampler,
     load_official=load_official,
     watched=watched,
+    weights=Path(__file__).parent / "weights" / "run",
     adjustable=frozenset(
         {
             "prompt",
