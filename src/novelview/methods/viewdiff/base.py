@@ -29,6 +29,8 @@ def own_unet(config: OwnUNetConfig) -> UNet2DConditionModel:
         cross_attention_dim=config.words.width,
         norm_num_groups=config.groups,
         use_linear_projection=True,
+        addition_embed_type="text" if config.pooled else None,
+        addition_embed_type_num_heads=config.words.heads,
     )
 
 

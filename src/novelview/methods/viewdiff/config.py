@@ -92,6 +92,9 @@ class OwnUNetConfig:
     """Pixels along the side of what becomes one place of the finest level."""
     words: WordsConfig = field(default_factory=WordsConfig)
     """The text encoder, which learns too."""
+    pooled: bool = False
+    """Tell residual blocks the prompt as a whole, beside the time: what a prompt means is learnt sooner than through
+    attention to its words alone."""
 
     def __post_init__(self) -> None:
         if not len(self.channels) == len(self.attention) == len(self.heads):

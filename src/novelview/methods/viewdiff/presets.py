@@ -24,18 +24,18 @@ from novelview.methods.viewdiff.text import WordsConfig
 _WORDS = WordsConfig(words=WORDS, width=96)
 
 SMALL = ViewDiffConfig(
-    own=OwnUNetConfig(channels=(96, 112), attention=(True, True), heads=(3, 4), words=_WORDS),
+    own=OwnUNetConfig(channels=(96, 112), attention=(True, True), heads=(3, 4), words=_WORDS, pooled=True),
     multiview=MultiViewConfig(
         attention=AttentionConfig(rank=0, finest=1),
         placement=PlacementConfig(down=0, up=2, cells=(16, 8), join="add"),
         projection=ProjectionConfig(
-            layers=1, compress="single", expand="single", background=False, samples=32, density_noise=0.0
+            layers=1, compress="single", expand="single", background=False, samples=20, density_noise=0.0
         ),
         rays=True,
     ),
     noise=NoiseConfig(schedule="linear", first=1e-4, last=0.02, prediction="sample"),
     learn=LearnConfig(
-        frames=6, text_dropout=0.1, turned=True, shown_weight=2.0, renderer_rate=1.0, objects=4000
+        frames=4, text_dropout=0.1, turned=True, shown_weight=2.0, renderer_rate=1.0, objects=4000
     ),
     stage=StudioConfig(distance=4.9, field_of_view=38.0, elevation=20.0, white=True),
     size=64,

@@ -203,9 +203,9 @@ def _attends(block: nn.Module) -> bool:
 
 
 def _check_embedding(unet: UNet2DConditionModel) -> None:
-    """That time and text are all that the U-Net is told, as new layers are told no more."""
+    """That time and text are all that the U-Net is told, as new layers are told no more; text may be pooled besides."""
     more = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
-    told = [name for name in more if unet.config.get(name) is not None]
+    told = [name for name in more if unet.config.get(name) not in (None, "text")]
     if told:
         raise ConfigError(
             "This U-Net is told more than time and text",
