@@ -12,7 +12,7 @@ import torch
 
 from novelview.cameras.camera_file import read_cameras
 from novelview.cameras.cameras import Cameras
-from novelview.cameras.studio_paths import Tripod, arc, orbit, spiral
+from novelview.cameras.studio_paths import Tripod, arc, once_around, orbit, spiral, tour
 from novelview.data.foreground import with_foregrounds
 from novelview.data.portrait import Portrait, before, cut_out, middle_square, read_portrait
 from novelview.data.scene import Scene
@@ -32,9 +32,10 @@ class Trajectory:
     """From where a subject is seen; z is up, and the subject around the origin."""
 
     views: int = 8
-    """Number of views along the path, a given picture at its first camera included."""
-    path: Literal["orbit", "spiral", "arc"] = "orbit"
-    """orbit: a full ring; spiral: two rising turns; arc: a part of a ring. The first camera is on the x axis."""
+    """Number of views along the path, a given picture at its first camera included; tour: of each of its eight parts."""
+    path: Literal["orbit", "spiral", "arc", "tour"] = "orbit"
+    """orbit: a full ring; spiral: two rising turns; arc: a part of a ring; tour: a ring, then arcs from the front on,
+    on both sides in turn, as ViewDiff makes many views (--adjust order=tour). The first camera is on the x axis."""
     elevation: float | None = None
     """Degrees above the horizon, of a spiral's first camera. Default: the model's own."""
     distance: float | None = None
@@ -57,7 +58,13 @@ class Trajectory:
             return orbit(tripod, self.views, elevation)
         if self.path == "arc":
             return arc(tripod, self.views, elevation, self.sweep)
+        if self.path == "tour":
+            return tour(tripod, self.views, elevation)
         return spiral(tripod, self.views, elevation, self.rise)
+
+    def video(self, count: int) -> Sequence[int]:
+        """Which of ``count`` cameras of this path a video shows, one after the other."""
+        return once_around(count) if self.path == "tour" else range(count)
 
 
 def cameras_of_file(path: Path, studio: Studio) -> Cameras:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from novelview.cameras.cameras import Cameras
-from novelview.cameras.studio_paths import Tripod, arc, orbit, spiral
+from novelview.cameras.studio_paths import Tripod, arc, once_around, orbit, spiral, tour, tour_arcs
 from novelview.errors import CameraError
 
 TRIPOD = Tripod(distance=2.0, field_of_view=40.0, width=64, height=48)
@@ -79,6 +79,26 @@ def test_a_spiral_rises_evenly_through_two_turns_that_interleave(count: int) -> 
     assert float(azimuths.sort().values.diff().min()) > 39
 
 
+def test_a_tour_has_a_ring_and_then_arcs_that_meet_behind() -> None:
+    cameras = tour(TRIPOD, 5, 20.0)
+    assert len(cameras) == 40
+    ring = orbit(TRIPOD, 5, 20.0).camera_to_world
+    torch.testing.assert_close(cameras.camera_to_world[:5], ring)
+    begins = (_azimuths(cameras)[5::5] + 180) % 360 - 180
+    expected = torch.tensor([-30.0, -30, 30, -80, 80, -130, 130])
+    torch.testing.assert_close(begins, expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(_elevations(cameras), torch.full((40,), 20.0), atol=1e-3, rtol=0)
+
+
+def test_a_video_of_a_tour_goes_once_around() -> None:
+    azimuths = _azimuths(tour(TRIPOD, 5, 20.0)[list(once_around(40))])
+    steps = azimuths.diff() % 360
+    assert len(azimuths) == 35
+    # The two last arcs begin on their outer sides, one step from behind.
+    assert float(steps.max()) < 20.1
+    assert float(steps.sum()) == pytest.approx(360, abs=0.1)
+
+
 def test_the_pole_is_a_place_to_stand() -> None:
     assert bool(orbit(TRIPOD, 4, 90.0).validated().camera_to_world.isfinite().all())
 
@@ -90,6 +110,10 @@ def test_the_pole_is_a_place_to_stand() -> None:
         (lambda: orbit(TRIPOD, 4, 91.0), "over the pole"),
         (lambda: spiral(TRIPOD, 4, 70.0, 30.0), "over the pole"),
         (lambda: orbit(TRIPOD, 4, math.nan), "over the pole"),
+        (lambda: tour(TRIPOD, 0, 20.0), "none"),
+        (lambda: tour_arcs(0.0), "No tour"),
+        (lambda: tour_arcs(360.0), "No tour"),
+        (lambda: tour_arcs(60.0, 0.0), "No tour"),
         (lambda: Tripod(0.0, 40.0, 64, 64), "impossible"),
         (lambda: Tripod(2.0, 180.0, 64, 64), "impossible"),
         (lambda: Tripod(2.0, 40.0, 0, 64), "impossible"),

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import novelview as nv
 from novelview.cameras.camera_file import write_cameras
-from novelview.cameras.studio_paths import Tripod, arc, orbit, spiral
+from novelview.cameras.studio_paths import Tripod, arc, orbit, spiral, tour
 from novelview.cli.generate import Generate, _slug
 from novelview.cli.main import main
 from novelview.data.open import open_scene
@@ -130,13 +130,14 @@ def test_samples_have_seeds_of_their_own(tmp_path: Path, capsys: pytest.CaptureF
     [
         (["--path", "arc", "--sweep", "90", "--views", "3"], arc(TRIPOD, 3, 20.0, 90.0)),
         (["--path", "spiral", "--rise", "20", "--views", "3"], spiral(TRIPOD, 3, 20.0, 20.0)),
+        (["--path", "tour", "--views", "2"], tour(TRIPOD, 2, 20.0)),
         (
             ["--elevation", "-10", "--distance", "3", "--views", "3"],
             orbit(Tripod(3.0, 38.0, 48, 48), 3, -10.0),
         ),
         (["--adjust", "size=24", "opacity=true", "--views", "2"], orbit(Tripod(2.2, 38.0, 24, 24), 2, 20.0)),
     ],
-    ids=["arc", "spiral", "orbit", "adjusted"],
+    ids=["arc", "spiral", "tour", "orbit", "adjusted"],
 )
 def test_the_path_is_as_asked(tmp_path: Path, words: list[str], expected: nv.Cameras) -> None:
     assert _generate("balls", "--out", str(tmp_path / "out"), *words) == 0

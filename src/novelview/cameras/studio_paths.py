@@ -95,6 +95,59 @@ def spiral(tripod: Tripod, count: int, elevation: float, rise: float) -> Cameras
     return _around(tripod, azimuths, elevation + shares * rise)
 
 
+def tour(tripod: Tripod, count: int, elevation: float) -> Cameras:
+    """A ring, then the arcs of :func:`tour_arcs`, each with ``count`` cameras; ViewDiff's way to many views of a subject.
+
+    Args:
+        tripod: of every camera.
+        count: of cameras of the ring and of each arc, at least 1.
+        elevation: degrees above the horizon, in [-90, 90].
+
+    Raises:
+        CameraError: a number that cannot be.
+    """
+    shares = _shares(count, closed=True)
+    azimuths = torch.cat([begin + shares * (end - begin) for begin, end in tour_arcs()])
+    return _around(tripod, azimuths, torch.full_like(azimuths, elevation))
+
+
+def once_around(count: int, parts: int | None = None) -> tuple[int, ...]:
+    """The cameras of a tour's arcs in the order of a video that goes once around, from the front on.
+
+    Args:
+        count: of the tour's cameras, all of them.
+        parts: ring and arcs together; default: those of :func:`tour_arcs`.
+    """
+    each = count // (len(tour_arcs()) if parts is None else parts)
+    arcs = [tuple(range(begin, begin + each)) for begin in range(each, count, each)]
+    there = [view for arc in arcs[0::2] for view in arc]
+    back = [view for arc in arcs[1::2][::-1] for view in reversed(arc)]
+    return (*there, *back)
+
+
+def tour_arcs(front: float = 60.0, step: float = 50.0) -> tuple[tuple[float, float], ...]:
+    """Azimuths between which a tour goes: all around, an arc in front, then arcs on both sides in turn that meet behind.
+
+    Args:
+        front: width of the arc in front, degrees, less than 360.
+        step: width of the others; the last ones may be narrower.
+
+    Raises:
+        CameraError: a number that cannot be.
+    """
+    if not 0 < front < 360 or not step > 0:
+        raise CameraError(
+            f"No tour has an arc of {front:g} degrees in front and goes on by {step:g} degrees",
+            cure="give positive numbers of degrees, less than 360 in front",
+        )
+    arcs, edge = [(0.0, 360.0), (-front / 2, front / 2)], front / 2
+    while edge < 180:
+        outer = min(edge + step, 180.0)
+        arcs += [(-edge, -outer), (edge, outer)]
+        edge = outer
+    return tuple(arcs)
+
+
 def _shares(count: int, *, closed: bool = False) -> Float[Tensor, " n"]:
     """Evenly from 0 to 1; where a path is closed, 1 is one step after the last."""
     if count < 1:

@@ -238,7 +238,9 @@ def _write(folder: Path, scene: Scene, asked: _Asked, options: Generate) -> None
     write_frame(folder / "views.png", sheet(images))
     if options.video:
         first = 0 if asked.along or asked.known is None else len(asked.known)
-        write_video(folder / "orbit.mp4", enlarged(images[first:], _VIDEO_SIDE), fps=options.fps)
+        shown = images[first:]
+        shown = shown[list(options.trajectory.video(len(shown)))]
+        write_video(folder / "orbit.mp4", enlarged(shown, _VIDEO_SIDE), fps=options.fps)
 
 
 def _facts(info: RunInfo, options: Generate, seed: int, seconds: float) -> dict[str, Any]:

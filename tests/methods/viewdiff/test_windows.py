@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novelview.errors import ConfigError
-from novelview.methods.viewdiff.windows import Tour, Window, is_closed, plan, shifted_tour, tour
+from novelview.methods.viewdiff.windows import Tour, Window, in_order, is_closed, plan, shifted_tour, tour
 
 
 def _trace(shared: Path, name: str) -> list[dict[str, Any]]:
@@ -132,15 +133,10 @@ def test_plans_that_cannot_be(numbers: tuple[int, int, int]) -> None:
         plan(*numbers)
 
 
-@pytest.mark.parametrize("numbers", [(0, 60.0, 50.0), (10, 0.0, 50.0), (10, 360.0, 50.0), (10, 60.0, 0.0)])
-def test_tours_that_cannot_be(numbers: tuple[int, float, float]) -> None:
-    with pytest.raises(ConfigError, match="No tour"):
-        tour(*numbers)
-
-
-def test_shifted_tours_that_cannot_be() -> None:
-    with pytest.raises(ConfigError, match="No tour"):
-        shifted_tour(width=0.0)
+@pytest.mark.parametrize("make", [lambda: tour(0), lambda: shifted_tour(0), lambda: shifted_tour(count=0)])
+def test_tours_that_cannot_be(make: Callable[[], Tour]) -> None:
+    with pytest.raises(ConfigError, match="There is no plan"):
+        make()
 
 
 def test_rings_are_closed_and_arcs_are_not() -> None:
@@ -149,3 +145,15 @@ def test_rings_are_closed_and_arcs_are_not() -> None:
     assert is_closed(ring)
     assert not is_closed(ring[:9])
     assert not is_closed(ring[:2])
+
+
+def test_a_tour_is_what_its_cameras_in_order_make() -> None:
+    assert tour(at_once=4).windows == in_order(32, 4, sides=2)
+    assert shifted_tour(at_once=4, count=3).windows == in_order(12, 4, sides=1)
+
+
+def test_views_in_order_look_at_what_is_given_at_the_first_window_and_at_its_neighbours() -> None:
+    windows = in_order(7, 2, known=1, sides=2)
+    assert [window.new for window in windows] == [(0, 1), (2, 3), (4, 5), (6,)]
+    assert [window.known for window in windows] == [(7,), (7, 0, 1), (7, 0, 1, 3), (7, 0, 1, 3, 5)]
+    assert not any(window.guided for window in windows)

@@ -79,6 +79,7 @@ METHOD = MethodSpec(
             "last_sigma",
             "overwrite",
             "at_once",
+            "order",
             "frames_at_once",
             "precision",
         }

@@ -227,6 +227,10 @@ class ViewDiffConfig:
     """Tell cameras to the attention relative to the first view."""
     at_once: int = 10
     """Most new views that are made together; more are made window by window."""
+    order: Literal["spread", "tour", "shifted"] = "spread"
+    """In which order views are made where not all are made together. spread: views from all along the trajectory, then those
+    between, on both sides in turn; tour: as the cameras come, each window looking at the first and the two before it, as the
+    authors go around a subject (`--path tour`); shifted: likewise, at the first and the one before it."""
     frames_at_once: int | None = None
     """Work through so many views at a time inside the network, to save memory; none: all."""
     precision: Literal["float32", "bfloat16"] = "float32"

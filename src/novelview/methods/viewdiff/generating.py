@@ -11,11 +11,12 @@ from torch import Tensor
 from novelview.cameras.cameras import Cameras
 from novelview.generation import Watch
 from novelview.geometry.rigid import Similarity
+from novelview.methods.viewdiff.config import ViewDiffConfig
 from novelview.methods.viewdiff.frame import middle_of, network_cameras, squared
 from novelview.methods.viewdiff.network import Network
 from novelview.methods.viewdiff.projection.cameras import GroupCameras
 from novelview.methods.viewdiff.sampling import Watched, denoise, make_scheduler
-from novelview.methods.viewdiff.windows import Window, is_closed, plan
+from novelview.methods.viewdiff.windows import Window, in_order, is_closed, plan
 from novelview.random import generator_for
 from novelview.types import Frames
 
@@ -53,7 +54,7 @@ def generate_views(
     """
     width, height = cameras.common_size
     square = squared(cameras.undistorted().to("cpu"), network.config.size)
-    windows = plan(len(square), network.config.at_once, len(known.latents), closed=is_closed(square.centres))
+    windows = _plan(square, len(known.latents), network.config)
     everything = square if known.cameras is None else Cameras.concatenate([square, known.cameras])
     side = network.side()
     latents = torch.zeros(len(everything), network.codec.channels, side, side, device=network.device)
@@ -80,6 +81,12 @@ def generate_views(
         start = torch.cat([latents[list(window.known)], noise])
         latents[order] = _denoised(network, known, window, group, start, text, generator, watched)
     return frames(latents[: len(square)])
+
+
+def _plan(cameras: Cameras, known: int, config: ViewDiffConfig) -> tuple[Window, ...]:
+    if config.order == "spread":
+        return plan(len(cameras), config.at_once, known, closed=is_closed(cameras.centres))
+    return in_order(len(cameras), config.at_once, known, sides=2 if config.order == "tour" else 1)
 
 
 def _denoised(

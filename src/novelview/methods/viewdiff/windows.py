@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from novelview.cameras.studio_paths import once_around, tour_arcs
 from novelview.errors import ConfigError
 from novelview.methods.viewdiff.spherical import azimuths_between
 
@@ -56,22 +57,13 @@ def tour(at_once: int = 10, front: float = 60.0, step: float = 50.0) -> Tour:
         step: width of the others; the last ones may be narrower.
 
     Raises:
-        ConfigError: a number that makes no sense.
+        ConfigError: no views at once.
+        CameraError: degrees that make no sense.
     """
-    if at_once < 1 or not 0 < front < 360 or not step > 0:
-        raise ConfigError(
-            f"No tour has {at_once} views at once, {front:g} degrees in front and {step:g} at a time",
-            cure="give one view or more, and positive numbers of degrees, less than 360 in front",
-        )
-    arcs, edge = [(0.0, 360.0), (-front / 2, front / 2)], front / 2
-    while edge < 180:
-        outer = min(edge + step, 180.0)
-        arcs += [(-edge, -outer), (edge, outer)]
-        edge = outer
-    batches = _numbered([at_once] * len(arcs))
-    there = [view for batch in batches[1::2] for view in batch]
-    back = [view for batch in batches[2::2][::-1] for view in reversed(batch)]
-    return Tour(_spread(arcs, at_once), _windows(batches, (), sides=2), (*there, *back))
+    _check_sizes(at_once)
+    arcs = tour_arcs(front, step)
+    count = at_once * len(arcs)
+    return Tour(_spread(arcs, at_once), in_order(count, at_once, sides=2), once_around(count, len(arcs)))
 
 
 def shifted_tour(
@@ -80,20 +72,32 @@ def shifted_tour(
     """Arcs of one width, each turned on from the one before by ``shift`` degrees: the published plan with one side.
 
     Raises:
-        ConfigError: a number that makes no sense.
+        ConfigError: no views at once, or no arcs.
     """
-    if min(at_once, count) < 1 or not width > 0:
-        raise ConfigError(
-            f"No tour has {count} arcs of {width:g} degrees with {at_once} views each",
-            cure="give one or more of each",
-        )
+    _check_sizes(min(at_once, count))
     begins = [start + shift * i for i in range(count)]
-    batches = _numbered([at_once] * count)
     return Tour(
         azimuths=_spread([(begin, begin + width) for begin in begins], at_once),
-        windows=_windows(batches, (), sides=1),
-        video=tuple(view for batch in batches[1:] for view in batch),
+        windows=in_order(at_once * count, at_once, sides=1),
+        video=tuple(range(at_once, at_once * count)),
     )
+
+
+def in_order(count: int, at_once: int, known: int = 0, *, sides: int) -> tuple[Window, ...]:
+    """The published condition sets for a trajectory whose views are made as they come.
+
+    Args:
+        count: views of the trajectory, numbered from 0 in its order.
+        at_once: views that are made together; the last window may have fewer.
+        known: views that are given besides; they are numbered from ``count`` on, and all windows look at them.
+        sides: that the trajectory goes on at in turn, 1 or 2: so many windows before are a window's neighbours.
+
+    Raises:
+        ConfigError: a negative number, or none at once.
+    """
+    _check_sizes(at_once, count, known)
+    batches = [tuple(range(i, min(i + at_once, count))) for i in range(0, count, at_once)]
+    return _windows(batches, tuple(range(count, count + known)), sides=sides)
 
 
 def plan(count: int, at_once: int, known: int = 0, *, closed: bool = False) -> tuple[Window, ...]:
@@ -111,11 +115,7 @@ def plan(count: int, at_once: int, known: int = 0, *, closed: bool = False) -> t
     Raises:
         ConfigError: a negative number, or none at once.
     """
-    if count < 0 or at_once < 1 or known < 0:
-        raise ConfigError(
-            f"There is no plan for {count} views, {at_once} at once and {known} given",
-            cure="give no negative number, and make at least one view at once",
-        )
+    _check_sizes(at_once, count, known)
     given = tuple(range(count, count + known))
     if count <= at_once:
         return _windows([tuple(range(count))] if count else [], given, sides=1)
@@ -145,9 +145,12 @@ def _taken(left: deque[int], size: int, turn: int | None) -> tuple[int, ...]:
     return tuple(left.pop() if end else left.popleft() for end in ends)
 
 
-def _numbered(sizes: Sequence[int]) -> list[tuple[int, ...]]:
-    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-    return [tuple(range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
+def _check_sizes(at_once: int, count: int = 0, known: int = 0) -> None:
+    if count < 0 or at_once < 1 or known < 0:
+        raise ConfigError(
+            f"There is no plan for {count} views, {at_once} at once and {known} given",
+            cure="give no negative number, and make at least one view at once",
+        )
 
 
 def _spread(arcs: Sequence[tuple[float, float]], at_once: int) -> tuple[float, ...]:
