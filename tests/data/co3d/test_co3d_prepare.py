@@ -133,8 +133,11 @@ def test_masks_follow_the_images(original: Path, tmp_path: Path) -> None:
 
 
 def test_the_list_opens_every_sequence_with_its_captions(original: Path, tmp_path: Path) -> None:
-    captions = {"apple": {"110_1": ("a red apple", "fruit")}, "pear": {}}
+    captions = {"apple": {"110_1": ("a red apple", "fruit")}, "pear": {"9_9": ("a pear",)}}
     done = prepare_co3d(original, tmp_path / "out", manner=SMALL, captions=captions)
+    assert done.unnamed == ["apple/110_2"]
+    assert done.unused == ["pear/9_9"]
+    assert done.notes()[-1] == "1 sequences have captions but are not prepared: pear/9_9."
     scenes = read_scene_list(done.scenes, split="none")
     assert [scenes.open(i).name for i in range(len(scenes))] == ["110_1", "110_2"]
     assert [scenes.open(i).captions for i in range(2)] == [("a red apple", "fruit"), ("an apple",)]

@@ -59,6 +59,8 @@ class Prepared:
         skipped: those that were not prepared, besides those beyond the number asked for.
         frames_left_out: how many frames of the sequences written were left out, by the reason.
         tilted: sequences whose cameras stand in no level plane, so that their own up had to tell what is up.
+        unnamed: sequences that captions were given for others but not for them.
+        unused: sequences that captions were given for and that are not among those prepared.
     """
 
     scenes: Path
@@ -67,6 +69,8 @@ class Prepared:
     skipped: list[Skipped] = field(default_factory=list)
     frames_left_out: Counter[str] = field(default_factory=Counter)
     tilted: list[str] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
     def notes(self) -> list[str]:
         """What was skipped or left out and why, one sentence for each reason."""
@@ -84,6 +88,14 @@ class Prepared:
         ]
         if self.tilted:
             notes.append(f"What is up was told by how the cameras are held in {listed(self.tilted)}.")
+        if self.unnamed:
+            notes.append(
+                f"{len(self.unnamed)} sequences are not in the file of captions: {listed(self.unnamed)}."
+            )
+        if self.unused:
+            notes.append(
+                f"{len(self.unused)} sequences have captions but are not prepared: {listed(self.unused)}."
+            )
         return notes
 
 
@@ -126,6 +138,11 @@ def prepare_co3d(
             why=f"{len(done.skipped)} were skipped, the first, {first.name}: {first.reason} {first.detail}".rstrip(),
             cure="see what was downloaded, and ask for less quality",
         )
+    if captions:
+        told = {f"{category}/{name}" for category, part in captions.items() for name in part}
+        there = prepared_names(out)
+        done.unnamed += [name for name in there if name not in told]
+        done.unused += sorted(told.difference(there))
     return done
 
 
