@@ -27,10 +27,9 @@ from novelview.methods.viewdiff.denoiser import Scenery, predict
 from novelview.methods.viewdiff.network import Network
 from novelview.methods.viewdiff.projection.cameras import GroupCameras
 from novelview.methods.viewdiff.projection.config import ProjectionConfig
-from novelview.methods.viewdiff.projection.layer import ProjectionLayer
+from novelview.methods.viewdiff.projection.layer import ProjectionLayer, Rendered
 from novelview.methods.viewdiff.sampling import denoise, make_scheduler
 from novelview.methods.viewdiff.spherical import azimuths_between, sphere_poses
-from novelview.methods.viewdiff.unet import ProjectedBlock
 from parity import Row, command, error, table
 
 RESULT = Path(__file__).parent / "results" / "viewdiff_parity.md"
@@ -154,6 +153,10 @@ def _unet(folder: Path) -> Iterator[Row]:
     views = known["sample"][None]
     frames = views.shape[1]
     mixed = known["timesteps_mixed"].tolist()
+    rendered: list[Rendered] = []
+    for module in network.unet.modules():
+        if isinstance(module, ProjectionLayer):
+            module.register_forward_hook(lambda _layer, _given, made: rendered.append(made))
     for name, timesteps, left_out in (
         ("out_t501", [501] * frames, 0),
         ("out_t501_known1", [0] + [501] * (frames - 1), 0),
@@ -165,19 +168,10 @@ def _unet(folder: Path) -> Iterator[Row]:
         found = predict(network.unet, views, torch.tensor([timesteps]), text, scenery)
         yield Row("U-Net", name, error(found[0], known[name]), 1e-5)
         if name == "out_t501":
-            blocks = [module for module in network.unet.modules() if isinstance(module, ProjectedBlock)]
-            order = sorted(blocks, key=lambda block: _order(network, block))
-            for i, block in enumerate(order):
-                assert block.rendered is not None
-                mask, depth = block.rendered.opacity[:, :, None], block.rendered.depth[:, :, None]
+            for i, made in enumerate(rendered):
+                mask, depth = made.opacity[:, :, None], made.depth[:, :, None]
                 yield Row("U-Net", f"mask_t501_layer{i}", error(mask, known[f"mask_t501_layer{i}"]), 1e-5)
                 yield Row("U-Net", f"depth_t501_layer{i}", error(depth, known[f"depth_t501_layer{i}"]), 1e-4)
-
-
-def _order(network: Network, block: ProjectedBlock) -> int:
-    """When a block's turn comes."""
-    names = [name for name, module in network.unet.named_modules() if module is block]
-    return ("down_blocks", "mid_block", "up_blocks").index(names[0].split(".")[0])
 
 
 def _sampling(folder: Path) -> Iterator[Row]:

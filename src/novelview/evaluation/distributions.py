@@ -106,21 +106,13 @@ def compare_distributions(
 def frechet_of_features(first: Float[Tensor, "n d"], second: Float[Tensor, "m d"]) -> float:
     """Fréchet distance of the Gaussians that fit two sets of features; covariances divide by one less than their number.
 
+    |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) of covariances A and B, in float64; 0 for equal Gaussians.
+
     Raises:
         DataError: a set has fewer than two features.
     """
     _require(first, second, 2)
     return _frechet(*_gaussian(first), *_gaussian(second))
-
-
-def frechet_distance(
-    mean_a: Float[Tensor, " d"],
-    covariance_a: Float[Tensor, "d d"],
-    mean_b: Float[Tensor, " d"],
-    covariance_b: Float[Tensor, "d d"],
-) -> float:
-    """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) of covariances A and B, in float64; 0 for equal Gaussians."""
-    return _frechet(mean_a, _square_root(covariance_a), mean_b, _square_root(covariance_b))
 
 
 def kernel_distance(

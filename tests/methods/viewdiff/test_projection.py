@@ -120,15 +120,9 @@ def test_groups_do_not_see_one_another(generator: torch.Generator) -> None:
     cameras, layer = ring(3, groups=3), small_layer()
     values = inputs(cameras, generator)
     together = seen(layer, cameras, values).features
-    alone = seen(layer, cameras[1:2], [value[1:2] for value in values]).features
+    second = GroupCameras(cameras.poses[1:2], cameras.intrinsics[1:2], 256, 256, cameras.box[1:2])
+    alone = seen(layer, second, [value[1:2] for value in values]).features
     torch.testing.assert_close(together[1:2], alone)
-
-
-def test_repeated_groups_are_seen_alike(generator: torch.Generator) -> None:
-    cameras, layer = ring(3, groups=2), small_layer()
-    values = inputs(cameras, generator)
-    twice = seen(layer, cameras.repeated(2), [torch.cat([value, value]) for value in values]).features
-    torch.testing.assert_close(twice, seen(layer, cameras, values).features.repeat(2, 1, 1, 1, 1))
 
 
 def test_frames_that_are_left_out_tell_the_others_nothing(generator: torch.Generator) -> None:
@@ -160,6 +154,32 @@ def test_work_in_pieces_changes_nothing(generator: torch.Generator, monkeypatch:
     monkeypatch.setitem(lattice.SAMPLES_AT_ONCE, "cpu", 50)
     pieces = _gradients(layer, ring(3, groups=2), values, noise)
     torch.testing.assert_close(pieces, whole)
+
+
+@pytest.mark.parametrize("aggregator", ["ibrnet", "mean"])
+@pytest.mark.parametrize("at_once", [1, 2, 5, 9])
+def test_a_few_frames_at_a_time_give_the_same(
+    generator: torch.Generator, aggregator: str, at_once: int
+) -> None:
+    cameras, layer = ring(4, groups=2), small_layer(aggregator=aggregator)
+    values = inputs(cameras, generator)
+    whole = seen(layer, cameras, values, left_out=1)
+    parts = seen(layer, cameras, values, left_out=1, frames_at_once=at_once)
+    torch.testing.assert_close(parts.features, whole.features, rtol=0, atol=1e-6)
+    torch.testing.assert_close(parts.opacity, whole.opacity, rtol=0, atol=1e-6)
+    torch.testing.assert_close(parts.depth, whole.depth, rtol=0, atol=2e-5)
+
+
+def test_no_more_is_worked_on_than_so_many_frames_are(generator: torch.Generator) -> None:
+    cameras, layer = ring(5), small_layer()
+    pooled, convolved = [], []
+    layer.ibrnet_aggregator.register_forward_hook(lambda _, given, made: pooled.append(given[0].shape[:3]))
+    for module in (layer.proj_in_2d, layer.proj_out_2d_fg, layer.proj_out_2d_bg):
+        module.register_forward_hook(lambda _, given, made: convolved.append(len(made)))
+    seen(layer, cameras, inputs(cameras, generator), frames_at_once=2)
+    # Two fifths of the 216 voxels at a time, as all five frames see them.
+    assert pooled == [(1, 5, 87), (1, 5, 87), (1, 5, 42)]
+    assert sorted(convolved) == [1] * 3 + [2] * 6
 
 
 def _gradients(

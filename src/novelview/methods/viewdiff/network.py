@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from novelview.errors import ConfigError
-from novelview.methods.viewdiff.base import load_codec, load_text, load_unet, own_unet
+from novelview.methods.viewdiff.base import check_noise, load_codec, load_text, load_unet, own_unet
 from novelview.methods.viewdiff.codec import Codec, Pixels
 from novelview.methods.viewdiff.conditions import camera_vectors
 from novelview.methods.viewdiff.config import ViewDiffConfig
@@ -34,7 +34,7 @@ class Network(nn.Module):
             config: what is built.
 
         Raises:
-            ConfigError: the base cannot be loaded.
+            ConfigError: the base cannot be loaded, or learnt with other noise.
         """
         super().__init__()
         self.config = config
@@ -120,4 +120,8 @@ class Network(nn.Module):
 def _unet(config: ViewDiffConfig) -> UNet2DConditionModel:
     if config.unet:
         return UNet2DConditionModel.from_config(json.loads(config.unet))
-    return load_unet(config.base) if config.base else own_unet(config.own)
+    if not config.base:
+        return own_unet(config.own)
+    unet = load_unet(config.base)
+    check_noise(config.base, config.noise)
+    return unet

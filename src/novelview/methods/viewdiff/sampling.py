@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelview.errors import ConfigError
-from novelview.methods.viewdiff.config import NoiseConfig
+from novelview.methods.viewdiff.config import SCHEDULER_NAMES, NoiseConfig
 from novelview.methods.viewdiff.denoiser import Scenery, predict
 
 SCHEDULERS = {
@@ -47,11 +47,7 @@ def make_scheduler(name: str, noise: NoiseConfig, *, last_sigma: str = "sigma_mi
             cure=f"choose one of {', '.join(SCHEDULERS)}, or the name of a scheduler class of diffusers",
         )
     wanted = {
-        "num_train_timesteps": noise.steps,
-        "beta_start": noise.first,
-        "beta_end": noise.last,
-        "beta_schedule": noise.schedule,
-        "prediction_type": noise.prediction,
+        **{name: getattr(noise, option) for option, name in SCHEDULER_NAMES.items()},
         "steps_offset": 1,
         "final_sigmas_type": last_sigma,
         "clip_sample": False,

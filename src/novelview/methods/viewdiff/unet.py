@@ -22,7 +22,7 @@ from novelview.errors import ConfigError
 from novelview.methods.viewdiff.attention import FrameAttention, TextAttention
 from novelview.methods.viewdiff.conditions import Conditions
 from novelview.methods.viewdiff.config import MultiViewConfig, PlacementConfig
-from novelview.methods.viewdiff.projection.layer import Noise, ProjectionLayer, Rendered
+from novelview.methods.viewdiff.projection.layer import Noise, ProjectionLayer, in_parts
 
 INPUT_CHANNELS = 7
 """Of rays and of what is given, where the U-Net's input is told them: six Plücker coordinates and a mask."""
@@ -33,13 +33,11 @@ class ProjectedBlock(BasicTransformerBlock):
 
     Attributes:
         number: of the layer among those of the U-Net, by which its noise differs from that of others.
-        rendered: what the layer made last, without gradient; for tests and pictures.
     """
 
     number: int
     norm_cf: nn.LayerNorm
     unproj_reproj_layer: ProjectionLayer
-    rendered: Rendered | None
 
     def forward(
         self,
@@ -73,10 +71,10 @@ class ProjectedBlock(BasicTransformerBlock):
             conditions.time.unflatten(0, (-1, conditions.frames)),
             left_out=conditions.left_out,
             noise=self._noise(conditions),
+            frames_at_once=conditions.frames_at_once,
         )
         if conditions.shown is not None:
             conditions.shown.append(rendered.colours)
-        self.rendered = Rendered(*(each.detach() for each in rendered))
         made = rendered.features.flatten(0, 1).flatten(2).mT.to(tokens.dtype)
         if hasattr(self, "cfa_controlnet_block"):
             return tokens + self.cfa_controlnet_block(made)
@@ -94,10 +92,8 @@ class SlicedResnet(ResnetBlock2D):
     at_once: int | None = None
 
     def forward(self, input_tensor: Tensor, temb: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if self.at_once is None or torch.is_grad_enabled():
-            return super().forward(input_tensor, temb, *args, **kwargs)
-        parts = zip(input_tensor.split(self.at_once), temb.split(self.at_once), strict=True)
-        return torch.cat([super(SlicedResnet, self).forward(x, t, *args, **kwargs) for x, t in parts])
+        whole = super().forward
+        return in_parts(lambda x, t: whole(x, t, *args, **kwargs), self.at_once, input_tensor, temb)
 
 
 def augment(unet: UNet2DConditionModel, config: MultiViewConfig) -> UNet2DConditionModel:
@@ -230,7 +226,6 @@ def _give_projection(
 ) -> None:
     block.__class__ = ProjectedBlock
     assert isinstance(block, ProjectedBlock)
-    block.rendered = None
     block.norm_cf = nn.LayerNorm(block.dim, eps=1e-5)
     block.unproj_reproj_layer = ProjectionLayer(block.dim, time_width, cells, config.projection)
     if config.placement.join == "add":

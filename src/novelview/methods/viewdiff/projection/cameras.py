@@ -51,12 +51,6 @@ class GroupCameras:
     def device(self) -> torch.device:
         return self.poses.device
 
-    def __getitem__(self, groups: slice | list[int] | Tensor) -> GroupCameras:
-        """Some of the groups."""
-        return GroupCameras(
-            self.poses[groups], self.intrinsics[groups], self.width, self.height, self.box[groups]
-        )
-
     def to(self, device: torch.device | str) -> GroupCameras:
         """The same cameras on a device; themselves where they are there already, with all they remember."""
         poses = self.poses.to(device)
@@ -68,16 +62,6 @@ class GroupCameras:
             self.width,
             self.height,
             self.box.to(device),
-        )
-
-    def repeated(self, times: int) -> GroupCameras:
-        """All groups, then all groups again, …: for a batch that holds each group so often, as guidance wants it."""
-        return GroupCameras(
-            self.poses.repeat(times, 1, 1, 1),
-            self.intrinsics.repeat(times, 1, 1, 1),
-            self.width,
-            self.height,
-            self.box.repeat(times, 1, 1),
         )
 
     def group(self, index: int) -> Cameras:

@@ -6,6 +6,7 @@ cube from -1 to 1. The rows of the voxel grid follow each other along x, then y,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +48,15 @@ class Sight:
     lookup: Interpolation
     weight: Float[Tensor, "b m v 1"]
     ray: Float[Tensor, "b m v 4"]
+
+    def split(self, voxels: int) -> Iterator[Sight]:
+        """One after the other, the same of so many voxels each; the last part may have fewer."""
+        shape = self.weight.shape[:3]
+        rows, shares = (each.unflatten(0, shape) for each in (self.lookup.rows, self.lookup.shares))
+        parts = (each.split(voxels, dim=2) for each in (rows, shares, self.weight, self.ray))
+        for row, share, weight, ray in zip(*parts, strict=True):
+            lookup = Interpolation(row.flatten(0, 2), share.flatten(0, 2), self.lookup.table_rows)
+            yield Sight(lookup, weight, ray)
 
 
 @dataclass(frozen=True)

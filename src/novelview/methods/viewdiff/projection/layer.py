@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -82,6 +82,7 @@ class ProjectionLayer(nn.Module):
         time_embedding: Float[Tensor, "b n t"],
         left_out: int = 0,
         noise: Noise | None = None,
+        frames_at_once: int | None = None,
     ) -> Rendered:
         """What the frames see of the grid that they feed.
 
@@ -93,6 +94,8 @@ class ProjectionLayer(nn.Module):
             left_out: so many last frames do not feed the grid, and are rendered as the others are.
             noise: draws standard normal numbers of a shape that begins with (b, n), for the densities in training; must draw
                 the same ones again where the whole layer is computed again for the gradient.
+            frames_at_once: where no gradient is wanted, work on no more at a time than so many frames are, which bounds
+                memory; None: all.
 
         Raises:
             ConfigError: no frame would feed the grid.
@@ -102,15 +105,15 @@ class ProjectionLayer(nn.Module):
             raise ConfigError(
                 f"No frame of {n} feeds the grid if {left_out} are left out", cure="leave out fewer frames"
             )
-        lattice = lattice_of(cameras, (height, width), self.cells, n - left_out, self.config)
-        grid = self.aggregate(features[:, : n - left_out], lattice.sight, time_embedding[:, : n - left_out])
+        fed = n - left_out
+        lattice = lattice_of(cameras, (height, width), self.cells, fed, self.config)
+        grid = self.aggregate(features[:, :fed], lattice.sight, time_embedding[:, :fed], frames_at_once)
         if self.config.layers:
             grid = self.blocks_3d(grid, timesteps[:, -1], time_embedding[:, -1])
         met = self._render(grid, lattice, (b, n, height, width), noise)
         shown = met.opacity.view(b * n, 1, height, width)
         seen = rearrange(met.features, "(f h w) c -> f c h w", h=height, w=width).to(features.dtype)
-        front = shown * self.proj_out_2d_fg(seen)
-        expanded = (front + (1 - shown) * self.proj_out_2d_bg(seen)).to(features.dtype)
+        expanded = in_parts(self._expanded, frames_at_once, seen, shown)
         return Rendered(
             expanded.unflatten(0, (b, n)),
             met.opacity.view(b, n, height, width),
@@ -119,17 +122,39 @@ class ProjectionLayer(nn.Module):
         )
 
     def aggregate(
-        self, features: Float[Tensor, "b m c h w"], sight: Sight, time: Float[Tensor, "b m t"]
+        self,
+        features: Float[Tensor, "b m c h w"],
+        sight: Sight,
+        time: Float[Tensor, "b m t"],
+        frames_at_once: int | None = None,
     ) -> Float[Tensor, "b k g g g"]:
         """The grid that m frames make, before its network."""
-        pixels = rearrange(self.proj_in_2d(features.flatten(0, 1)), "f c h w -> (f h w) c")
-        unprojected = sight.lookup(_precise(pixels)).view(*sight.weight.shape[:3], -1)
-        if self.config.aggregator == "mean":
-            grid = mean_of_frames(unprojected, sight.weight)
-        else:
-            told = time if self.config.time else None
-            grid = self.ibrnet_aggregator(unprojected, sight.weight, sight.ray, told)
+        compressed = in_parts(self.proj_in_2d, frames_at_once, features.flatten(0, 1))
+        pixels = _precise(rearrange(compressed, "f c h w -> (f h w) c"))
+        parts: Iterable[Sight] = [sight]
+        if frames_at_once is not None and not torch.is_grad_enabled():
+            # Voxels do not know of one another, while each needs all frames: a part has all frames of fewer voxels.
+            parts = sight.split(-(-(self.cells**3) * frames_at_once // len(compressed)))
+        grid = torch.cat([self._pooled(pixels, part, time) for part in parts], dim=1)
         return rearrange(grid, "b (z y x) c -> b c z y x", z=self.cells, y=self.cells)
+
+    def _pooled(
+        self, pixels: Float[Tensor, "p k"], sight: Sight, time: Float[Tensor, "b m t"]
+    ) -> Float[Tensor, "b v k"]:
+        """What the pixels of all frames say of some voxels."""
+        unprojected = sight.lookup(pixels).view(*sight.weight.shape[:3], -1)
+        if self.config.aggregator == "mean":
+            return mean_of_frames(unprojected, sight.weight)
+        return self.ibrnet_aggregator(
+            unprojected, sight.weight, sight.ray, time if self.config.time else None
+        )
+
+    def _expanded(
+        self, seen: Float[Tensor, "f k h w"], shown: Float[Tensor, "f 1 h w"]
+    ) -> Float[Tensor, "f c h w"]:
+        """Features of what is seen, and of what is not."""
+        front = shown * self.proj_out_2d_fg(seen)
+        return (front + (1 - shown) * self.proj_out_2d_bg(seen)).to(seen.dtype)
 
     def _render(
         self, grid: Tensor, lattice: Lattice, shape: tuple[int, int, int, int], noise: Noise | None
@@ -147,6 +172,19 @@ class ProjectionLayer(nn.Module):
                 encoding = nn.functional.linear(beam.directions.to(voxels), weight, bias)
                 met.append(_again(self.volume_renderer, voxels, beam, encoding, part))
             return Met(*(torch.cat(values) for values in zip(*met, strict=True)))
+
+
+def in_parts(call: Callable[..., Tensor], at_once: int | None, *values: Tensor) -> Tensor:
+    """A call that treats each item of its arguments' first axis by itself, of so many at a time.
+
+    Args:
+        call: what is called, with as many arguments as ``values`` has.
+        at_once: most items of one call, which bounds memory; None, or where a gradient is wanted: all.
+        values: of as many items each.
+    """
+    if at_once is None or torch.is_grad_enabled():
+        return call(*values)
+    return torch.cat([call(*part) for part in zip(*(each.split(at_once) for each in values), strict=True)])
 
 
 def _precise(x: Tensor) -> Tensor:
