@@ -15,7 +15,14 @@ from novelview.data.scene import Scene
 from novelview.errors import DataError
 from novelview.methods.viewdiff.config import LearnConfig, NoiseConfig
 from novelview.methods.viewdiff.examples import scene_samples
-from novelview.methods.viewdiff.losses import Noised, dropped, noised, shown_error, weighted_error
+from novelview.methods.viewdiff.losses import (
+    Noised,
+    drawn_given,
+    dropped,
+    noised,
+    shown_error,
+    weighted_error,
+)
 from novelview.methods.viewdiff.sampling import make_scheduler
 from novelview.random import Draws, generator_for
 from novelview.types import Bounds, Views
@@ -31,7 +38,8 @@ def kept() -> Tensor:
 def drawn(prediction: str = "epsilon", learn: LearnConfig = LEARN) -> tuple[Tensor, Noised]:
     clean = noise(GROUPS, FRAMES, 2, 3, 3)
     config = replace(NoiseConfig(), prediction=prediction)
-    return clean, noised(clean, kept(), config, learn, Draws(generator_for(0, "test")))
+    draws = Draws(generator_for(0, "test"))
+    return clean, noised(clean, drawn_given(GROUPS, learn, draws), kept(), config, draws)
 
 
 def test_only_the_first_views_are_given_each_as_often_as_told() -> None:
@@ -91,11 +99,11 @@ def test_prompts_are_left_empty_as_often_as_told(per_frame: bool) -> None:
 
 def test_slices_of_a_batch_draw_what_the_whole_one_draws() -> None:
     clean = noise(4, FRAMES, 2, 3, 3)
-    whole = noised(clean, kept(), NoiseConfig(), LEARN, Draws(generator_for(0, "slices")))
+    given = torch.zeros(4, FRAMES, dtype=torch.bool)
+    whole = noised(clean, given, kept(), NoiseConfig(), Draws(generator_for(0, "slices")))
     for i in range(2):
-        part = noised(
-            clean[2 * i : 2 * i + 2], kept(), NoiseConfig(), LEARN, Draws(generator_for(0, "slices"), i, 2)
-        )
+        half, draws = slice(2 * i, 2 * i + 2), Draws(generator_for(0, "slices"), i, 2)
+        part = noised(clean[half], given[half], kept(), NoiseConfig(), draws)
         torch.testing.assert_close(part.latents, whole.latents[2 * i : 2 * i + 2])
 
 

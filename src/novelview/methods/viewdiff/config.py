@@ -149,8 +149,9 @@ class LearnConfig:
     """How often the prompt is left empty, for guidance."""
     per_frame_dropout: bool = False
     """Leave out the prompt of each view by itself, as the authors' code does."""
-    turned: bool = False
-    """Turn each subject by a random angle about the vertical, so that azimuths mean nothing by themselves."""
+    turned: Literal["never", "given", "always"] = "never"
+    """Turn subjects by random angles about the vertical, so that azimuths mean nothing by themselves. given: where a view is
+    given, as no picture tells the azimuth it was taken from; from words alone, subjects stand as those of the data do."""
     prior: str = ""
     """Folder of pictures of the base model with captions (`novelview data prior`), learnt besides so that it is not
     forgotten; empty: none."""

@@ -33,28 +33,32 @@ class Noised:
     weight: Float[Tensor, "b n"]
 
 
+def drawn_given(groups: int, learn: LearnConfig, draws: Draws) -> Bool[Tensor, "b n"]:
+    """Which views of each group are given."""
+    given = draws.rand(groups, learn.frames) < learn.given_share
+    return given & (torch.arange(learn.frames) < learn.may_be_given)
+
+
 def noised(
     clean: Float[Tensor, "b n c p q"],
+    given: Bool[Tensor, "b n"],
     kept: Float[Tensor, " s"],
     noise: NoiseConfig,
-    learn: LearnConfig,
     draws: Draws,
 ) -> Noised:
-    """Add noise of one timestep to each group, except for views that are drawn to be given.
+    """Add noise of one timestep to each group, except for the views that are given.
 
     Args:
         clean: latents of the views.
+        given: which are given.
         kept: share of the variance that is still the views' after each timestep (alpha bar).
         noise: says what is predicted.
-        learn: says how often views are given.
-        draws: of everything.
+        draws: of timesteps and noise.
     """
     groups, frames = clean.shape[:2]
-    drawn = draws.rand(groups, 1 + frames).to(clean.device)
-    timesteps = (drawn[:, :1] * len(kept)).long().clamp(max=len(kept) - 1).expand(groups, frames)
-    given = drawn[:, 1:] < learn.given_share
-    given = given & (torch.arange(frames, device=clean.device) < learn.may_be_given)
-    timesteps = torch.where(given, torch.zeros_like(timesteps), timesteps)
+    given = given.to(clean.device)
+    times = (draws.rand(groups, 1).to(clean.device) * len(kept)).long().clamp(max=len(kept) - 1)
+    timesteps = torch.where(given, torch.zeros_like(times), times.expand(groups, frames))
     added = draws.randn(groups, *clean.shape[1:]).to(clean)
     share = kept.to(clean)[timesteps][..., None, None, None]
     signal, spread = share.sqrt(), (1 - share).sqrt()

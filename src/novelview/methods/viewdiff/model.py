@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from novelview.cameras.cameras import Cameras
@@ -19,11 +18,11 @@ from novelview.errors import ConfigError
 from novelview.generation import Request, Studio, Watch
 from novelview.methods.method import Loss, Method
 from novelview.methods.viewdiff.conditions import UNKNOWN_INTENSITY
-from novelview.methods.viewdiff.config import LearnConfig, ViewDiffConfig
+from novelview.methods.viewdiff.config import ViewDiffConfig
 from novelview.methods.viewdiff.denoiser import predict
 from novelview.methods.viewdiff.frame import network_cameras, to_network
 from novelview.methods.viewdiff.generating import Known, generate_views
-from novelview.methods.viewdiff.losses import dropped, noised, shown_error, weighted_error
+from novelview.methods.viewdiff.losses import drawn_given, dropped, noised, shown_error, weighted_error
 from novelview.methods.viewdiff.network import Network
 from novelview.methods.viewdiff.photographs import square_photographs
 from novelview.methods.viewdiff.prior import PriorPictures, prior_cameras
@@ -91,9 +90,10 @@ class ViewDiff(Method):
 
     def loss(self, batch: Batch, step: int, draws: Draws) -> Loss:
         assert not isinstance(batch, RayBatch)
-        images, cameras = self._frames(batch, draws)
+        given = drawn_given(len(batch), self.config.learn, draws)
+        images, cameras = self._frames(batch, given, draws)
         prompts = [sample.caption for sample in batch]
-        parts = self._errors(images, cameras, prompts, self.config.learn, draws)
+        parts = self._errors(images, cameras, given, prompts, draws)
         weights = {
             "views": 1.0,
             "shown": self.config.learn.shown_weight,
@@ -110,29 +110,28 @@ class ViewDiff(Method):
         """Of single pictures of the base model, none of which is given."""
         images, prompts = prior.drawn(draws.rand(count), self.config.size)
         cameras = prior_cameras(draws.rand(count, 4), self.config.size)
-        alone = replace(self.config.learn, frames=1, left_out=0, may_be_given=0)
-        return self._errors(images, cameras, prompts, alone, draws)["views"]
+        return self._errors(images, cameras, torch.zeros(count, 1, dtype=torch.bool), prompts, draws)["views"]
 
     def _errors(
         self,
         images: Float[Tensor, "b n 3 s s"],
         cameras: GroupCameras,
+        given: Bool[Tensor, "b n"],
         prompts: list[str],
-        learn: LearnConfig,
         draws: Draws,
     ) -> dict[str, Float[Tensor, ""]]:
         """What the network's prediction, and what its projection layers show, cost for groups of views in [-1, 1]."""
-        device = self.network.device
+        device, learn = self.network.device, self.config.learn
         shown: list[Tensor] | None = [] if learn.shown_weight else None
         # Geometry stays exact, whatever the arithmetic of the training.
         with torch.autocast(device.type, enabled=False):
             images = images.to(device)
-            views = noised(self._encoded(images, draws), self._kept, self.config.noise, learn, draws)
+            views = noised(self._encoded(images, draws), given, self._kept, self.config.noise, draws)
             scenery = self.network.scenery(
                 cameras,
                 views.given,
                 intensities(images),
-                left_out=learn.left_out,
+                left_out=learn.left_out if images.shape[1] > learn.left_out else 0,
                 noise=_density_noise(draws),
                 shown=shown,
             )
@@ -153,10 +152,13 @@ class ViewDiff(Method):
         latents = codec.encode(images.to(self.network.device))
         return Known(latents, cameras.to("cpu"), (mean, variance), frame)
 
-    def _frames(self, batch: Batch, draws: Draws) -> tuple[Float[Tensor, "b n 3 s s"], GroupCameras]:
+    def _frames(
+        self, batch: Batch, given: Bool[Tensor, "b n"], draws: Draws
+    ) -> tuple[Float[Tensor, "b n 3 s s"], GroupCameras]:
         """All views of each sample, those to predict last, in [-1, 1], and their cameras."""
         assert not isinstance(batch, RayBatch)
-        turns = draws.rand(len(batch)) * (2 * math.pi if self.config.learn.turned else 0.0)
+        turned = {"never": False, "given": given.any(dim=1), "always": True}[self.config.learn.turned]
+        turns = 2 * math.pi * draws.rand(len(batch)) * torch.as_tensor(turned)
         images, cameras, frames = [], [], []
         for sample, turn in zip(batch, turns.tolist(), strict=True):
             found = [square_photographs(part, self.config.size) for part in (sample.sources, sample.targets)]

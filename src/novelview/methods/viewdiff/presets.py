@@ -35,7 +35,7 @@ SMALL = ViewDiffConfig(
     ),
     noise=NoiseConfig(schedule="linear", first=1e-4, last=0.02, prediction="sample"),
     learn=LearnConfig(
-        frames=4, text_dropout=0.1, turned=True, shown_weight=2.0, renderer_rate=1.0, objects=4000
+        frames=4, text_dropout=0.1, turned="given", shown_weight=2.0, renderer_rate=1.0, objects=4000
     ),
     stage=StudioConfig(distance=4.9, field_of_view=38.0, elevation=20.0, white=True),
     size=64,
