@@ -30,6 +30,7 @@ from novelview.data.procedural.objects import EDGE, SolidObject
 from novelview.data.procedural.pictures import render_pictures
 from novelview.evaluation.consistency import reprojection_error
 from novelview.evaluation.distributions import compare_distributions
+from novelview.evaluation.evaluate_reconstruction import made_from
 from novelview.evaluation.features import RandomConv, image_features
 from novelview.evaluation.fitted import FIT, FittedReport, fitted_consistency
 from novelview.evaluation.reconstruction import RepeatedScores, score_reconstruction
@@ -177,18 +178,10 @@ def reconstructions(
         if model is None:
             samples = given.images().expand(1, TARGETS, -1, -1, -1)
         else:
-            samples = torch.stack([seen_from(model, scene.bounds, given, others, s) for s in range(SAMPLES)])
+            made = [made_from(model, given, others, scene.bounds, "", seed) for seed in range(SAMPLES)]
+            samples = torch.stack(made)
         found.append(score_reconstruction(samples, others.images()).whole)
     return found
-
-
-def seen_from(model: Method, bounds: Bounds, given: Views, others: Views, seed: int) -> Tensor:
-    """Pictures of a subject from elsewhere, without a word about it; scene coordinates become those of the studio."""
-    room = model.studio().bounds
-    scale = max(room.box_max) / max(bounds.box_max)
-    moved = Similarity(scale, torch.eye(3), torch.zeros(3))
-    known = given.with_cameras(given.cameras.moved(moved))
-    return model.generate(Request("", others.cameras.moved(moved), known, seed)).rgb
 
 
 def likeness(made: list[Shown], true: list[Shown]) -> list[str]:

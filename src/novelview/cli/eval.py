@@ -2,37 +2,28 @@
 
 With ``--index``, a feed-forward method is scored on many captures by the protocol of its papers instead; with ``--mesh``,
 a surface is scored against a reference (``eval_mesh.py``); with ``--generated``, views that no camera saw
-(``eval_generated.py``).
+(``eval_generated.py``); with ``--reconstruct``, what a generative method makes of few photographs
+(``eval_reconstruction.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.table import Table
 
-from novelview.cli import eval_generated, eval_mesh
+from novelview.cli import eval_generated, eval_mesh, eval_reconstruction
 from novelview.cli.options import MethodOptions, SceneOptions, Unprefixed, parse
 from novelview.cli.runs import folder_for, scene_to_show
+from novelview.cli.scores import LpipsOptions, print_scores
 from novelview.errors import ConfigError
 from novelview.evaluation.evaluate import evaluate
 from novelview.evaluation.evaluate_index import evaluate_index
-from novelview.evaluation.metrics import Scores
 from novelview.evaluation.report import Report
 from novelview.methods.method import Method, MethodSpec
-from novelview.nn.lpips import LPIPS
-
-# Metric, its heading and its format.
-_PRINTED = (
-    ("psnr", "PSNR dB", ".2f"),
-    ("ssim_gaussian11", "SSIM", ".4f"),
-    ("ssim_gaussian11_valid", "SSIM valid", ".4f"),
-    ("lpips", "LPIPS", ".4f"),
-)
 
 
 @dataclass(frozen=True)
@@ -41,7 +32,8 @@ class Eval:
 
     With --index, score a feed-forward method on views of many captures, and write report.json and report.csv.
     With --mesh FILE --reference FILE and no run, score a surface; `novelview eval --mesh --help` shows the options.
-    With --generated FOLDER and no run, score generated views; `novelview eval --generated --help` shows the options."""
+    With --generated FOLDER and no run, score generated views; `novelview eval --generated --help` shows the options.
+    With --reconstruct K, score what a generative method makes of K photographs; `novelview eval --reconstruct --help`."""
 
     method: Unprefixed[MethodOptions]
     scene: Unprefixed[SceneOptions]
@@ -59,12 +51,7 @@ class Eval:
     """Score whole images, or only what the capture's masks show."""
     baselines: bool = True
     """Also score nearest view and two plane sweeps; an index is for the method alone."""
-    lpips: Literal["alex", "vgg"] | None = None
-    """Also measure LPIPS with this trunk; needs both files below."""
-    lpips_trunk: Path | None = None
-    """ImageNet weights of the trunk (torchvision's alexnet or vgg16 state dict)."""
-    lpips_linear: Path | None = None
-    """LPIPS weights (alex.pth or vgg.pth of the LPIPS authors)."""
+    lpips: Unprefixed[LpipsOptions] = field(default_factory=LpipsOptions)
     device: str | None = None
     """cpu or cuda. Default: cuda where there is one."""
 
@@ -76,6 +63,8 @@ def run(arguments: Sequence[str]) -> int:
         return eval_mesh.run(arguments)
     if "--generated" in named:
         return eval_generated.run(arguments)
+    if "--reconstruct" in named:
+        return eval_reconstruction.run(arguments)
     options = parse(Eval, arguments, "eval")
     _check(options)
     method, info, run = options.method.load(options.device)
@@ -92,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
         baselines=options.baselines,
         on=options.on,
         region=options.region,
-        lpips=_lpips(options),
+        lpips=options.lpips.load(),
     )
     report.write(folder)
     print_means(report)
@@ -105,7 +94,7 @@ def print_means(report: Report) -> None:
     views = report.test_views if report.on == "test" else report.train_views
     kind = "held-out" if report.on == "test" else "TRAINING"
     means = {contender.name: contender.mean for contender in report.contenders}
-    _print_table(f"{report.scene}: mean over {views} {kind} views", means)
+    print_scores(f"{report.scene}: mean over {views} {kind} views", means)
 
 
 def _check(options: Eval) -> None:
@@ -142,31 +131,13 @@ def _score_index(options: Eval, index: Path, method: Method, spec: MethodSpec) -
         format=options.scene.format,
         near=options.scene.near,
         far=options.scene.far,
-        lpips=_lpips(options),
+        lpips=options.lpips.load(),
     )
     folder = options.out or Path("runs") / f"{index.stem}-{spec.name}" / "report"
     report.write(folder)
-    _print_table(f"{index.stem}: mean over {len(report.scenes)} scenes", {spec.name: report.mean})
+    print_scores(f"{index.stem}: mean over {len(report.scenes)} scenes", {spec.name: report.mean})
     console = Console(highlight=False, soft_wrap=True)
     console.print(
         f"{len(report.without_entry)} scenes without entry, {len(report.missing)} scenes missing on disk"
     )
     console.print(f"wrote {folder / 'report.json'}")
-
-
-def _print_table(title: str, means: Mapping[str, Scores]) -> None:
-    table = Table("", title=title)
-    known = [each for each in _PRINTED if any(getattr(mean, each[0]) is not None for mean in means.values())]
-    for _, heading, _ in known:
-        table.add_column(heading, justify="right")
-    for name, mean in means.items():
-        table.add_row(name, *[format(getattr(mean, metric), style) for metric, _, style in known])
-    Console(highlight=False).print(table)
-
-
-def _lpips(options: Eval) -> LPIPS | None:
-    if options.lpips is None:
-        if options.lpips_trunk or options.lpips_linear:
-            raise ConfigError("LPIPS weights are given, but no trunk", cure="add --lpips alex or --lpips vgg")
-        return None
-    return LPIPS.from_files(options.lpips, options.lpips_trunk, options.lpips_linear)

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelview.errors import DataError
-from novelview.evaluation.metrics import Scores, psnr, ssim
+from novelview.evaluation.metrics import Scores
 from novelview.evaluation.results import mean_scores, scores_json
+from novelview.evaluation.scoring import score_image
 from novelview.nn.lpips import LPIPS
 
 
@@ -96,11 +97,23 @@ def score_reconstruction(
     return ReconstructionScores(len(samples), len(truth), _repeated(samples, truth, lpips), masked)
 
 
+def mean_repeated(scores: Sequence[RepeatedScores]) -> RepeatedScores:
+    """Means over groups of views, each counting once."""
+    return RepeatedScores(
+        mean=_mean([each.mean for each in scores]),
+        best=_mean([each.best for each in scores]),
+        mean_image=_mean([each.mean_image for each in scores]),
+        infinite=sum(each.infinite for each in scores),
+    )
+
+
 def _repeated(samples: Tensor, truth: Tensor, lpips: LPIPS | None) -> RepeatedScores:
     every = [
-        [_scores(sample[i], truth[i], lpips) for sample in samples] for i in range(len(truth))
+        [score_image(sample[i], truth[i], lpips=lpips) for sample in samples] for i in range(len(truth))
     ]  # by view, then by sample
-    merged = [_scores(image, true, lpips) for image, true in zip(samples.mean(dim=0), truth, strict=True)]
+    merged = [
+        score_image(image, true, lpips=lpips) for image, true in zip(samples.mean(dim=0), truth, strict=True)
+    ]
     best = [_best(of_view) for of_view in every]
     flat = [each for of_view in every for each in of_view]
     return RepeatedScores(
@@ -108,16 +121,6 @@ def _repeated(samples: Tensor, truth: Tensor, lpips: LPIPS | None) -> RepeatedSc
         best=_mean(best),
         mean_image=_mean(merged),
         infinite=sum(math.isinf(each.psnr) for each in flat),
-    )
-
-
-def _scores(image: Tensor, truth: Tensor, lpips: LPIPS | None) -> Scores:
-    return Scores(
-        psnr=psnr(image, truth),
-        ssim_gaussian11=ssim(image, truth, "gaussian11"),
-        ssim_gaussian11_valid=ssim(image, truth, "gaussian11_valid"),
-        ssim_uniform7=ssim(image, truth, "uniform7"),
-        lpips=None if lpips is None else float(lpips(image, truth)),
     )
 
 

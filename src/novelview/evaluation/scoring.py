@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -66,14 +67,27 @@ def score_frame(
     depth = None
     if views.has_depths and frame.depth is not None:
         depth = depth_errors(frame.depth[0], views.depth(i), mask)
+    return replace(
+        score_image(image, photograph, mask, lpips=lpips),
+        depth_abs_rel=None if depth is None else depth[0],
+        depth_rmse=None if depth is None else depth[1],
+    )
+
+
+def score_image(
+    image: Float[Tensor, "h w 3"],
+    photograph: Float[Tensor, "h w 3"],
+    mask: Float[Tensor, "h w"] | None = None,
+    *,
+    lpips: LPIPS | None = None,
+) -> Scores:
+    """All metrics of colours; with a mask only of what it shows, but LPIPS, which is of the whole image."""
     return Scores(
         psnr=psnr(image, photograph, mask),
         ssim_gaussian11=ssim(image, photograph, "gaussian11", mask),
         ssim_gaussian11_valid=ssim(image, photograph, "gaussian11_valid", mask),
         ssim_uniform7=ssim(image, photograph, "uniform7", mask),
         lpips=None if lpips is None else float(lpips(image, photograph)),
-        depth_abs_rel=None if depth is None else depth[0],
-        depth_rmse=None if depth is None else depth[1],
     )
 
 

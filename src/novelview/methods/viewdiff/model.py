@@ -14,6 +14,7 @@ from torch import Tensor
 from novelview.cameras.cameras import Cameras
 from novelview.cameras.selection import spread_views
 from novelview.data.co3d.colours import intensities
+from novelview.data.middle import middle_squares
 from novelview.errors import ConfigError
 from novelview.generation import Request, Studio, Watch
 from novelview.methods.method import Loss, Method
@@ -24,7 +25,6 @@ from novelview.methods.viewdiff.frame import network_cameras, to_network
 from novelview.methods.viewdiff.generating import Known, generate_views
 from novelview.methods.viewdiff.losses import drawn_given, dropped, noised, shown_error, weighted_error
 from novelview.methods.viewdiff.network import Network
-from novelview.methods.viewdiff.photographs import square_photographs
 from novelview.methods.viewdiff.prior import PriorPictures, prior_cameras
 from novelview.methods.viewdiff.projection.cameras import GroupCameras
 from novelview.methods.viewdiff.sampling import make_scheduler
@@ -147,10 +147,11 @@ class ViewDiff(Method):
             side = self.network.side()
             nothing = torch.zeros(0, codec.channels, side, side, device=self.network.device)
             return Known(nothing, None, UNKNOWN_INTENSITY, frame)
-        images, cameras = square_photographs(views, self.config.size)
+        squares = middle_squares(views, self.config.size)
+        images = _signed(squares)
         mean, variance = intensities(images[None])[0, 0].tolist()
         latents = codec.encode(images.to(self.network.device))
-        return Known(latents, cameras.to("cpu"), (mean, variance), frame)
+        return Known(latents, squares.cameras.to("cpu"), (mean, variance), frame)
 
     def _frames(
         self, batch: Batch, given: Bool[Tensor, "b n"], draws: Draws
@@ -161,9 +162,9 @@ class ViewDiff(Method):
         turns = 2 * math.pi * draws.rand(len(batch)) * torch.as_tensor(turned)
         images, cameras, frames = [], [], []
         for sample, turn in zip(batch, turns.tolist(), strict=True):
-            found = [square_photographs(part, self.config.size) for part in (sample.sources, sample.targets)]
-            images.append(torch.cat([pictures for pictures, _ in found]))
-            cameras.append(Cameras.concatenate([those for _, those in found]).to("cpu"))
+            found = [middle_squares(part, self.config.size) for part in (sample.sources, sample.targets)]
+            images.append(torch.cat([_signed(part) for part in found]))
+            cameras.append(Cameras.concatenate([part.cameras for part in found]).to("cpu"))
             frames.append(to_network(sample.bounds, turn))
         counts = {len(each) for each in images}
         if len(counts) > 1:
@@ -179,6 +180,11 @@ class ViewDiff(Method):
         side = self.network.side()
         noise = draws.randn(groups, count, codec.channels, side, side).to(images)
         return codec.encode(images.flatten(0, 1), noise.flatten(0, 1)).unflatten(0, (groups, count))
+
+
+def _signed(views: Views) -> Float[Tensor, "n 3 h w"]:
+    """Pictures in [-1, 1]."""
+    return 2 * views.images().movedim(-1, 1) - 1
 
 
 def _density_noise(draws: Draws) -> Callable[[int, tuple[int, ...]], Tensor]:
