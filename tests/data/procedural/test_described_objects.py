@@ -86,6 +86,14 @@ def test_the_upper_thing_rests_on_the_lower() -> None:
         assert float(in_ball.amin()) == pytest.approx(float(in_box.amax()), abs=1e-3)
 
 
+def test_a_torus_lies_with_its_hole_upwards() -> None:
+    for seed in range(4):
+        solid = described_object(describe("a red torus"), seed)
+        size = torch.tensor(solid.box_max) - torch.tensor(solid.box_min)
+        assert float(size[2]) < 0.7 * float(size[:2].min())
+        assert float(solid.field(torch.zeros(1, 3))) < 0
+
+
 def test_things_beside_each_other_stand_on_one_ground_apart() -> None:
     lefts = set()
     for seed in range(10):

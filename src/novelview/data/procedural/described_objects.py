@@ -124,10 +124,8 @@ def _cylinder(draw: Drawer) -> Parts:
 
 
 def _torus(draw: Drawer) -> Parts:
-    """Lying, or standing with its axis along y."""
-    ring = at(Torus(0.36, draw.number((0.1, 0.16))), 0.0, 0.0, 0.0)
-    standing = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
-    return (replace(ring, rotation=standing) if draw.integer((0, 1)) else ring,)
+    """Lying."""
+    return (at(Torus(0.36, draw.number((0.1, 0.16))), 0.0, 0.0, 0.0),)
 
 
 def _cup(draw: Drawer) -> Parts:
@@ -212,7 +210,7 @@ def _sized(parts: Parts, edge: float) -> Parts:
 
 
 def _box_of(parts: Parts) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
-    """Corners of the box around all parts: tight, as solids of revolution are turned by right angles only."""
+    """Corners of the box around all parts: tight, as solids of revolution stand upright."""
     halves = [part.scale * part.rotation.abs() @ part.centre.new_tensor(_half(part.solid)) for part in parts]
     centres, half = torch.stack([part.centre for part in parts]), torch.stack(halves)
     return (centres - half).amin(dim=0), (centres + half).amax(dim=0)
