@@ -43,8 +43,8 @@ HEAD = """# ViewDiff: parameters, operations, seconds, memory
 Made by `benchmarks/viewdiff_speed.py`, each row in a process of its own on a CPU. TFLOP of matrix products and convolutions,
 two per multiplication and addition, as torch counts them. "small": the weights that come along, 8 views of 64x64 out of
 words, 10 steps with guidance (two looks each). "published", "published-small": size of Stable Diffusion 2.1, random weights,
-one look at 5 views of 256x256 (latents of 32x32). Peak memory is that of the whole process, weights included. "forward" of
-the published ones is timed the second time, when geometry and memory are there.
+one look at 5 views of 256x256 (latents of 32x32), timed the second time, when geometry and memory are there. Peak memory is
+that of the whole process, weights included. "Added": of "small" its projection layers, of the others all but the base model.
 
 | case | precision | threads | parameters M | of these added M | TFLOP | seconds | peak GiB |
 |---|---|---|---|---|---|---|---|

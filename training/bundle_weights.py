@@ -158,6 +158,8 @@ def main(options: Options) -> None:
         "licence": "Apache-2.0",
     }
     made, old = place.with_name("weights-new"), place.with_name("weights-old")
+    if old.exists() and not place.exists():
+        old.rename(place)  # A call before this one was stopped between two names.
     for left in (made, old):
         shutil.rmtree(left, ignore_errors=True)
     bundle(options.run, made, card, held_out.adjust, half=held_out.half)

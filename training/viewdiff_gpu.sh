@@ -18,7 +18,9 @@ else
            --config.learn.checkpointing)
 fi
 if [ ! -f "$RUN/run.json" ]; then
-    TRAIN+=(--data "$FIRST" --more "$PREPARED/scenes.txt" --masks keep --no-normalise
+    # The first one's held-out views tell how training goes; all views of the others are learnt from.
+    tail -n +2 "$PREPARED/scenes.txt" > "$PREPARED/others.txt"
+    TRAIN+=(--data "$FIRST" --more "$PREPARED/others.txt" --masks keep --no-normalise
             --config.learn.prior "$PREPARED/prior")
 fi
 TRAIN+=(--rhythm.save 500 --rhythm.evaluate 5000)

@@ -68,6 +68,10 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 def require_new(path: Path, *, overwrite: bool = False) -> None:
     """Raise ``OutputError`` where a folder cannot be made because something is there that may not be replaced."""
+    if path.name in ("", ".."):
+        raise OutputError(
+            "Cannot write", where=path, why="it is this folder or one around it", cure="name a folder in it"
+        )
     with output_errors(path):
         if path.exists() and not path.is_dir():
             raise OutputError(
@@ -89,8 +93,8 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
         OutputError: the folder cannot be written, or is not empty; nothing is left behind.
     """
     path = Path(path)
-    temporary = _temporary_name(path)
     require_new(path, overwrite=overwrite)
+    temporary = _temporary_name(path)
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

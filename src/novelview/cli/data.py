@@ -95,7 +95,7 @@ class Prepare:
     antialias: bool = True
     """Resize with a filter as wide as the pixels become; no: as ViewDiff's authors did."""
     captions: Path | None = None
-    """JSON file: category -> sequence -> list of captions. Sequences without any get "a CATEGORY"."""
+    """JSON file: category -> sequence -> list of captions. Sequences without any get "a CATEGORY", or "an"."""
     min_quality: float | None = None
     """Least score of a sequence's cameras (viewpoint_quality_score)."""
     min_cloud_quality: float | None = None

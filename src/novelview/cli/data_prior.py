@@ -12,6 +12,7 @@ from rich.console import Console
 from novelview.cli.options import Positional, parse
 from novelview.data.captions import read_captions
 from novelview.errors import ConfigError
+from novelview.files import require_new
 from novelview.methods.viewdiff.config import STABLE_DIFFUSION
 from novelview.random import generator_for
 
@@ -48,10 +49,14 @@ def run_prior(words: Sequence[str]) -> int:
     from novelview.methods.viewdiff.prior import base_painter, write_prior
 
     options = parse(Prior, words, "data prior")
+    numbers = (options.sequences, options.each_sequence, options.each_caption, options.size, options.side)
+    if min(numbers) < 1:
+        raise ConfigError("Numbers of sequences, captions, pictures and pixels begin at 1")
+    require_new(options.out, overwrite=True)
     captions = [
         caption
         for sequences in read_captions(options.captions).values()
-        for several in list(sequences.values())[: options.sequences or None]
+        for several in list(sequences.values())[: options.sequences]
         for caption in several[: options.each_sequence]
     ]
     if not captions:

@@ -22,7 +22,7 @@ from novelview.data.formats import READERS
 from novelview.data.formats.paths import photographs
 from novelview.data.open import open_scene
 from novelview.data.scene import Scene
-from novelview.errors import ConfigError
+from novelview.errors import ConfigError, DataError
 from novelview.evaluation.consistency import PixelErrors, ReprojectionReport, reprojection_error
 from novelview.evaluation.distributions import DistributionScores, compare_distributions
 from novelview.evaluation.features import FeatureNetwork, RandomConv, image_features
@@ -92,7 +92,10 @@ class _Real:
     scene: Scene | None
 
     def images(self) -> Iterator[Float[Tensor, "h w 3"]]:
-        return map(_on_white, self.files) if self.scene is None else _images(self.scene)
+        if self.scene is None:
+            return map(_on_white, self.files)
+        views = self.scene.train
+        return (views.image(i) for i in range(len(views)))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -142,7 +145,10 @@ def _network(weights: Path | None, device: str) -> FeatureNetwork:
 
 
 def _open(path: Path, options: EvalGenerated) -> Scene:
-    return open_scene(path, split="none", masks=options.masks, max_side=options.max_side)
+    scene = open_scene(path, split="none", masks=options.masks, max_side=options.max_side)
+    if len(scene.train) < 2:
+        raise DataError("Consistency is between views, there is one", where=path, cure="give at least 2")
+    return scene
 
 
 def _real(path: Path, options: EvalGenerated) -> _Real:

@@ -21,7 +21,8 @@ class EvalReconstruction:
     """Score what a generative method makes of few photographs of a subject against its other photographs: PSNR, SSIM and,
     with weights, LPIPS, each over several samples. Writes report.json, and views.png with true views above made ones.
 
-    Where the capture has masks, images are also scored before white."""
+    Where the capture has masks, images are also scored before white. All views are used, unless --split holds some out:
+    then these alone. Captures in whose frame the method learnt, as of `novelview data prepare`, need --no-normalise."""
 
     method: Unprefixed[MethodOptions]
     scene: Unprefixed[SceneOptions]
@@ -54,8 +55,6 @@ def run(arguments: Sequence[str]) -> int:
     method, info, _ = options.method.load(options.device)
     check_generative(info.spec)
     scene = replace(options.scene, split=options.scene.split or "none").open()
-    # With a split, what is held out is what the method may not have seen.
-    views = scene.test if len(scene.test) else scene.train
     prompt = options.prompt if options.prompt is not None else next(iter(scene.captions), "")
     plan = ReconstructionPlan(
         options.reconstruct, options.views, options.groups, options.samples, prompt, options.seed
@@ -66,11 +65,9 @@ def run(arguments: Sequence[str]) -> int:
         task = bar.add_task("reconstructing", total=plan.groups * plan.samples)
         report = evaluate_reconstruction(
             method,
-            views,
-            scene.bounds,
+            scene,
             plan,
             name=info.spec.name,
-            scene=scene.name,
             lpips=lpips,
             done=lambda: bar.advance(task),
         )

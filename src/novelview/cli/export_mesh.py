@@ -43,10 +43,7 @@ class MeshOptions:
 
 def make_mesh(method: Method, state: Any, scene: Scene, out: Path, options: MeshOptions) -> str:
     """Write or replace a mesh; its suffix says in which format."""
-    if out.suffix.lower() == ".ply" and options.texture is not None:
-        raise ConfigError(
-            "A PLY file has no textures", cure="leave out --texture, or add --to glb or --to obj"
-        )
+    check_texture(out, options)
     mesh = mesh_of(
         method.surface(state),
         resolution=options.resolution,
@@ -64,6 +61,14 @@ def make_mesh(method: Method, state: Any, scene: Scene, out: Path, options: Mesh
         write_frame(picture, _check_picture(mesh))
         said += f"\nsee it from all sides: {picture}"
     return said
+
+
+def check_texture(out: Path, options: MeshOptions) -> None:
+    """Raise ``ConfigError`` where a texture is asked for in a format that has none."""
+    if out.suffix.lower() == ".ply" and options.texture is not None:
+        raise ConfigError(
+            "A PLY file has no textures", cure="leave out --texture, or add --to glb or --to obj"
+        )
 
 
 def _check_picture(mesh: Mesh) -> torch.Tensor:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from novelview.cameras.cameras import Cameras
 from novelview.cli.export_mesh import MeshOptions
-from novelview.cli.generate_mesh import STEPS, make_surface, write_meshes
+from novelview.cli.generate_mesh import STEPS, check_meshes, make_surface, write_meshes
 from novelview.cli.options import MethodOptions, Positional, Unprefixed, parse
 from novelview.config import to_json
 from novelview.data.open import open_scene
@@ -80,7 +80,7 @@ class Generate:
     out: Path | None = None
     """Folder for everything; must be empty or absent. Default: generated/WORDS-SEED."""
     overwrite: bool = False
-    """Replace a folder that has something in it, when the new one is done."""
+    """Replace a folder that has something in it, when the new one is done; nothing of the old one stays."""
     video: bool = True
     """Write a video of the views."""
     fps: float = 8.0
@@ -116,7 +116,7 @@ def _remove_others(out: Path, count: int) -> None:
     """What a folder of samples still holds of an earlier call."""
     for each in out.iterdir():
         if each.name not in {f"{i:04d}" for i in range(count)}:
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
+            shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,10 @@ def _check(options: Generate) -> None:
         )
     if options.count < 1 or options.surface_steps < 1:
         raise ConfigError("--count and --surface-steps begin at 1")
+    if options.fps <= 0:
+        raise ConfigError(f"A video cannot have {options.fps:g} frames per second", cure="give --fps 8")
+    if options.to:
+        check_meshes(options.to, options.mesh)
     if options.cameras is not None and options.trajectory != Trajectory():
         raise ConfigError(
             "Cameras come from a file or along a path",
@@ -220,7 +224,8 @@ def _make(
                 watch=watch,
             )
         seconds = time.perf_counter() - start
-        with atomic_folder(folder, overwrite=True) as temporary:
+        preview.remove()
+        with atomic_folder(folder, overwrite=options.overwrite) as temporary:
             _write(temporary, scene, asked, options)
             atomic_write_json(temporary / "generation.json", _facts(info, options, seed, seconds))
     finally:
@@ -251,6 +256,8 @@ def _facts(info: RunInfo, options: Generate, seed: int, seconds: float) -> dict[
         "method": info.spec.name,
         "prompt": options.prompt.strip(),
         "images": [str(path) for path in options.image],
+        "image_masks": [str(path) for path in options.image_mask],
+        "image_cameras": None if options.image_cameras is None else str(options.image_cameras),
         "seed": seed,
         "cameras": path,
         "settings": to_json(info.config),

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from novelview.cli.export_mesh import MeshOptions, make_mesh
+from novelview.cli.export_mesh import MeshOptions, check_texture, make_mesh
 from novelview.data.scene import Scene
-from novelview.errors import MethodError
+from novelview.errors import MethodError, import_extra
 from novelview.methods.discovery import find
 from novelview.methods.method import Method
 from novelview.training import fit
@@ -17,6 +17,19 @@ from novelview.training import fit
 METHOD, PRESET = "dvr", "grids"
 # A few small pictures hold no more detail, and fewer rays than a batch of the preset.
 RESOLUTIONS, BATCH, STEPS = (8, 16, 32, 64), 768, 600
+
+
+def check_meshes(kinds: Sequence[str], options: MeshOptions) -> None:
+    """Refuse, before views take their time, what no mesh can be made of.
+
+    Raises:
+        ConfigError: a format has no textures.
+        MissingDependencyError: a package is missing.
+    """
+    for kind in kinds:
+        check_texture(Path(f"mesh.{kind}"), options)
+    for package in ("trimesh", "skimage", "scipy", "fast_simplification", "xatlas"):
+        import_extra(package, "mesh")
 
 
 def make_surface(scene: Scene, run: Path, steps: int, seed: int, device: str | None) -> Method:

@@ -19,6 +19,7 @@ _PRINTED = (
     ("psnr", "PSNR dB", ".2f"),
     ("ssim_gaussian11", "SSIM", ".4f"),
     ("ssim_gaussian11_valid", "SSIM valid", ".4f"),
+    ("ssim_uniform7", "SSIM 7x7", ".4f"),
     ("lpips", "LPIPS", ".4f"),
 )
 

@@ -153,7 +153,8 @@ def scene_bounds(
     near, far = extent.near * frame.scale, extent.far * frame.scale
     if box is not None:
         corners = torch.cartesian_prod(*box.T.contiguous())
-        lower, upper = _corners(frame.points(corners), 0.0)
+        moved = frame.points(corners)
+        lower, upper = moved.amin(dim=0), moved.amax(dim=0)
         if object and extent.evidence == "masks":
             lower, upper = _common((lower, upper), _corners(frame.points(extent.points), 0.0))
     else:

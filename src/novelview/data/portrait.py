@@ -85,7 +85,12 @@ def cut_out(portrait: Portrait, side: int, share: float, background: Colour) -> 
     mask = portrait.covered()
     rows, columns = (torch.nonzero(mask.amax(dim=axis) > 0.5)[:, 0] for axis in (1, 0))
     if not len(rows) or not len(columns):
-        raise DataError("The mask of a picture leaves nothing of it", where=portrait.name)
+        raise DataError(
+            "The mask of a picture leaves nothing of it",
+            where=portrait.name,
+            why="it is nowhere above one half",
+            cure="give a mask that is white where the subject is",
+        )
     (top, bottom), (left, right) = ((int(each[0]), int(each[-1]) + 1) for each in (rows, columns))
     window = math.ceil(max(bottom - top, right - left) / share)
     x, y = round((left + right - window) / 2), round((top + bottom - window) / 2)

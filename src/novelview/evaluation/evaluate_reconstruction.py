@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelview.data.middle import middle_squares
+from novelview.data.scene import Scene
 from novelview.errors import ConfigError, DataError
 from novelview.evaluation.metrics import MetricSettings
 from novelview.evaluation.reconstruction import (
@@ -85,6 +86,7 @@ class ReconstructionReport:
         size: side of the pictures in pixels.
         settings: what the metrics mean.
         groups: of views.
+        origin: facts that open the same scene again.
     """
 
     method: str
@@ -93,6 +95,7 @@ class ReconstructionReport:
     size: int
     settings: MetricSettings
     groups: tuple[GroupResult, ...]
+    origin: dict[str, Any]
 
     @property
     def whole(self) -> RepeatedScores:
@@ -116,6 +119,7 @@ class ReconstructionReport:
         return {
             "method": self.method,
             "scene": self.scene,
+            "origin": self.origin,
             "plan": asdict(self.plan),
             "images": {"size": self.size, "crop": "middle square"},
             "settings": asdict(self.settings),
@@ -127,12 +131,10 @@ class ReconstructionReport:
 
 def evaluate_reconstruction(
     method: Method,
-    views: Views,
-    bounds: Bounds,
+    scene: Scene,
     plan: ReconstructionPlan,
     *,
     name: str,
-    scene: str,
     lpips: LPIPS | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> ReconstructionReport:
@@ -142,11 +144,9 @@ def evaluate_reconstruction(
 
     Args:
         method: generative, on its device.
-        views: photographs of one subject.
-        bounds: its box, z up.
+        scene: photographs of one subject in its box, z up; of what is held out, where something is.
         plan: what is made from what.
         name: of the method.
-        scene: name of the capture.
         lpips: perceptual network; None: LPIPS is not measured.
         done: called after each sample.
 
@@ -154,8 +154,8 @@ def evaluate_reconstruction(
         ConfigError: a number of the plan is below 1, or the method's pictures are not square.
         DataError: there are fewer views than a group needs.
     """
-    room = method.studio()
-    _check(plan, len(views), room, scene)
+    room, views = method.studio(), scene.test if len(scene.test) else scene.train
+    _check(plan, len(views), room, scene.name)
     results = []
     with inference(method):
         for i in range(plan.groups):
@@ -165,13 +165,17 @@ def evaluate_reconstruction(
             samples = []
             for s in range(plan.samples):
                 samples.append(
-                    made_from(method, known, others, bounds, plan.prompt, plan.seed + i * plan.samples + s)
+                    made_from(
+                        method, known, others, scene.bounds, plan.prompt, plan.seed + i * plan.samples + s
+                    )
                 )
                 done()
             results.append(_scored(known, others, torch.stack(samples), lpips))
     settings = MetricSettings(mean="arithmetic mean over samples, the views of a group, then the groups")
     settings = settings.with_lpips(None if lpips is None else lpips.trunk)
-    return ReconstructionReport(name, scene, plan, room.width, settings, tuple(results))
+    return ReconstructionReport(
+        name, scene.name, plan, room.width, settings, tuple(results), dict(scene.origin)
+    )
 
 
 def made_from(

@@ -52,7 +52,7 @@ def image_features(
         for some in _batches(images, at_once)
     ]
     if not parts:
-        raise DataError("There is no image to take features of")
+        raise DataError("There is no image to take features of", cure="name folders with images in them")
     return torch.cat(parts)
 
 

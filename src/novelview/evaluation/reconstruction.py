@@ -27,7 +27,7 @@ class RepeatedScores:
         best: of each view the best sample's value, each metric for itself, meaned over views. It knows the truth when it
             chooses, so it is no fair score of one sample.
         mean_image: scores of the mean of all samples, meaned over views; a blurred image can score well here.
-        infinite: how many values of PSNR were infinite and are left out of the means.
+        infinite: how many values of PSNR, of single samples, were infinite; none is in a mean.
     """
 
     mean: Scores
@@ -89,7 +89,9 @@ def score_reconstruction(
     if not len(samples) or not len(truth):
         raise DataError("There is nothing to score", why=f"{len(samples)} samples of {len(truth)} views")
     if not bool(samples.isfinite().all()):
-        raise DataError("A generated colour is not finite")
+        raise DataError(
+            "A generated colour is not finite", cure="take other weights, or --adjust precision=float32"
+        )
     samples = samples.clamp(0, 1)
     masked = None
     if masks is not None:

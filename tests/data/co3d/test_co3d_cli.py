@@ -34,7 +34,7 @@ def test_from_a_data_set_to_scenes(co3d: Path, tmp_path: Path, capsys: pytest.Ca
     scene = open_scene(out / "toybus" / "110_3", split="none", measure=False, normalise=False, masks="keep")
     assert scene.captions == ("a yellow bus",)
     assert scene.train.images().shape == (5, 32, 32, 3)
-    assert max(scene.bounds.box_max) == pytest.approx(1.1, abs=1e-5)
+    assert max(scene.bounds.box_max) == pytest.approx(1.0, abs=1e-5)
     assert main([*words, "--sequences-per-category", "0"]) == 0
     said = capsys.readouterr().out
     assert "1 sequences, besides 2 that were there" in said

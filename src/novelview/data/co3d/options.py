@@ -34,6 +34,10 @@ class Choice:
     cloud_quality: float | None = None
     subset: tuple[str, str] | None = None
 
+    def __post_init__(self) -> None:
+        if self.sequences is not None and self.sequences < 1:
+            raise ConfigError(f"Cannot prepare {self.sequences} sequences of a category", cure="at least 1")
+
 
 @dataclass(frozen=True)
 class Manner:
@@ -50,7 +54,11 @@ class Manner:
     outliers: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.pictures.size < 1 or (self.frames or 2) < 2 or not 0 <= self.outliers < 0.25:
+        if (
+            self.pictures.size < 1
+            or (self.frames is not None and self.frames < 2)
+            or not 0 <= self.outliers < 0.25
+        ):
             raise ConfigError(
                 f"Cannot prepare pictures of {self.pictures.size} pixels, {self.frames} frames a sequence, a share of "
                 f"{self.outliers:g} outliers",

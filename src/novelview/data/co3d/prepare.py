@@ -257,7 +257,7 @@ def _renew_captions(file: Path, captions: Sequence[str] | None) -> None:
     """Replace captions by those that came since, and never by none."""
     if captions:
         text = json.dumps(list(captions), indent=2) + "\n"
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
+        if not file.exists() or file.read_bytes() != text.encode():
             atomic_write_text(file, text)
 
 

@@ -77,7 +77,7 @@ class SequenceFiles:
         Args:
             record: what the annotations say of it.
             frames: its frames, in order.
-            masked: leave out frames without a mask.
+            masked: leave out frames without a mask; else only where most have one.
             count: use no more frames than these, evenly spaced; None: all.
             outliers: share of the point cloud outside the box, on each side.
 
@@ -87,7 +87,7 @@ class SequenceFiles:
         points = torch.from_numpy(read_points(self._cloud(record)))
         left_out = Counter[str]()
         found = [self._frame(frame, masked, left_out) for frame in frames]
-        usable = [frame for frame in found if frame is not None]
+        usable = _alike([frame for frame in found if frame is not None], left_out)
         fewest = min(FEWEST_FRAMES, count or FEWEST_FRAMES)
         if len(usable) < max(2, fewest):
             raise self._too_few(record, len(usable), left_out)
@@ -136,6 +136,15 @@ class SequenceFiles:
             where=self._category / record.name,
             why=f"{left} are left" + (f": {reasons}" if reasons else ""),
         )
+
+
+def _alike(frames: Sequence[UsableFrame], left_out: Counter[str]) -> list[UsableFrame]:
+    """Frames that all have a mask, where most do: a capture has masks of all its views or of none."""
+    masked = [frame for frame in frames if frame.mask is not None]
+    if 2 * len(masked) <= len(frames):
+        return list(frames)
+    left_out["its mask is missing"] += len(frames) - len(masked)
+    return masked
 
 
 def _evenly(count: int, wanted: int | None) -> list[int]:

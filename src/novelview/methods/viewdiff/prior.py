@@ -148,9 +148,18 @@ def _check_begun(folder: Path, wanted: Sequence[tuple[str, str]], settings: Mapp
     """That what lies in the folder is of the same captions and settings."""
     if not (folder / BEGUN).is_file():
         return
-    begun = json.loads((folder / BEGUN).read_text())
-    entries = [(name, caption) for name, caption in begun["entries"]]
-    if entries[: len(wanted)] != list(wanted)[: len(entries)] or begun["settings"] != dict(settings):
+    try:
+        begun = json.loads((folder / BEGUN).read_text())
+        entries = [(name, caption) for name, caption in begun["entries"]]
+        same = begun["settings"] == dict(settings)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            "What a folder of pictures was begun with cannot be read",
+            where=folder / BEGUN,
+            why=str(error),
+            cure="delete the folder, or name another",
+        ) from error
+    if entries[: len(wanted)] != list(wanted)[: len(entries)] or not same:
         raise OutputError(
             "This folder holds pictures of other captions or settings",
             where=folder,
