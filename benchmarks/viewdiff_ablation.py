@@ -1,6 +1,6 @@
 """What ViewDiff's two ways to make views agree are worth: its small model with one of them taken out, and with both.
 
-    python benchmarks/viewdiff_ablation.py [--run viewdiff] [--steps 500]
+    python benchmarks/viewdiff_ablation.py [--run viewdiff] [--steps 300]
 
 Each case begins with the weights of the same trained model, has its part taken out, and learns on for the same number of
 steps from the same samples, the full model too; then all are measured as ``viewdiff_quality.py`` does. So the table says
@@ -46,7 +46,7 @@ class Options:
 
     run: str = "viewdiff"
     """Trained model, a run folder or the name of the method for the bundled weights."""
-    steps: int = 500
+    steps: int = 300
     """In which each case learns on."""
     objects: int = 20
     """Descriptions that are used, of 20."""

@@ -10,7 +10,7 @@ case $METHOD in
     quark) RECIPE=(--recipe.batch 8) ;;
     lvsm) RECIPE=(--recipe.batch 32 --recipe.hold-steps 12000) ;;
     dvr-single) RECIPE=(--recipe.batch 64) ;;
-    viewdiff) RECIPE=(--recipe.batch 48 --recipe.learning-rate 1e-3) ;;
+    viewdiff) RECIPE=(--recipe.batch 36 --recipe.learning-rate 1e-3) ;;
     *) echo "no recipe for $METHOD: quark, lvsm, dvr-single or viewdiff" >&2; exit 2 ;;
 esac
 if [ -f "$RUN/run.json" ]; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ViewDiff's bundled weights: 2 CPU cores, about 2 hours, procedural objects alone. Start it again to go on after a stop.
+# ViewDiff's small model: 2 CPU cores, about 4 hours, procedural objects alone. Start it again to go on after a stop.
 set -euo pipefail
 RUN=${1:-runs/viewdiff-small}
 if [ -f "$RUN/run.json" ]; then

@@ -17,12 +17,10 @@ class Codec(nn.Module, ABC):
     Attributes:
         factor: pixels along the side of one place of the latents.
         channels: of the latents.
-        limit: largest magnitude of a latent; None where there is none.
     """
 
     factor: int
     channels: int
-    limit: float | None = None
 
     @abstractmethod
     def encode(
@@ -42,8 +40,6 @@ class Codec(nn.Module, ABC):
 
 class Pixels(Codec):
     """Square patches of pixels as the channels of one place; nothing is lost or drawn."""
-
-    limit = 1.0
 
     def __init__(self, patch: int) -> None:
         super().__init__()

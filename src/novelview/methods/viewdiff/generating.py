@@ -115,7 +115,6 @@ def _denoised(
             steps=config.steps,
             guidance=config.guidance if window.guided else config.guidance_known,
             overwrite=config.overwrite,
-            limit=network.codec.limit,
             generator=generator,
             watch=watch,
         )

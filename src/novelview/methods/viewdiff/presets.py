@@ -35,7 +35,7 @@ SMALL = ViewDiffConfig(
     ),
     noise=NoiseConfig(schedule="linear", first=1e-4, last=0.02, prediction="sample"),
     learn=LearnConfig(
-        frames=4, text_dropout=0.1, turned="given", shown_weight=2.0, renderer_rate=1.0, objects=4000
+        frames=8, text_dropout=0.1, turned="given", shown_weight=2.0, renderer_rate=1.0, objects=2000
     ),
     stage=StudioConfig(distance=4.9, field_of_view=38.0, elevation=20.0, white=True),
     size=64,
@@ -69,8 +69,8 @@ PRESETS = {
     "small": Preset(
         SMALL,
         Recipe(
-            steps=6000,
-            batch=4,
+            steps=15_000,
+            batch=3,
             learning_rate=6e-4,
             warmup_steps=200,
             decay="cosine",
@@ -82,7 +82,7 @@ PRESETS = {
             ema=0.999,
             precision="bfloat16",
         ),
-        "64 pixels, words of a small vocabulary, procedural objects: hours on two cores",
+        "64 pixels, words of a small vocabulary, procedural objects: four hours on two cores",
     ),
     "published": Preset(
         _PUBLISHED,

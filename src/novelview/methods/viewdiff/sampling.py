@@ -74,7 +74,6 @@ def denoise(
     steps: int,
     guidance: float,
     overwrite: bool = False,
-    limit: float | None = None,
     generator: torch.Generator | None = None,
     watch: Watched | None = None,
 ) -> Float[Tensor, "n c p q"]:
@@ -90,7 +89,6 @@ def denoise(
         steps: of denoising.
         guidance: the prompt's prediction goes so many times as far from the empty prompt's; 1: it is taken as it is.
         overwrite: step with known views as the authors do: UniPC's corrector sees the new sample as the previous one.
-        limit: what views are clamped to in every step, as guidance overshoots (Imagen, section 2.3); None: nothing is.
         generator: of the noise that some schedulers add.
         watch: see :data:`Watched`.
     """
@@ -104,9 +102,6 @@ def denoise(
         timesteps[:, :given] = 0
         found = _guided(unet, noisy, timesteps, text, scenery, guidance)[0, given:]
         clear = _without_noise(scheduler, noisy[0, given:], found, t)
-        if limit is not None:
-            clear = clear.clamp(-limit, limit)
-            found = _prediction_of(scheduler, noisy[0, given:], clear, t)
         moving = _stepped(scheduler, found, t, moving, options)
         if overwrite and given and hasattr(scheduler, "last_sample"):
             scheduler.last_sample = moving
@@ -117,26 +112,12 @@ def denoise(
 
 def _without_noise(scheduler: Any, noisy: Tensor, found: Tensor, t: Tensor) -> Tensor:
     """The views that a prediction stands for."""
-    signal, spread = _shares(scheduler, noisy, t)
+    share = scheduler.alphas_cumprod.to(noisy)[t.round().long().cpu()]
+    signal, spread = share.sqrt(), (1 - share).sqrt()
     kind = scheduler.config.prediction_type
     if kind == "epsilon":
         return (noisy - spread * found) / signal
     return signal * noisy - spread * found if kind == "v_prediction" else found
-
-
-def _prediction_of(scheduler: Any, noisy: Tensor, clear: Tensor, t: Tensor) -> Tensor:
-    """The prediction that stands for views."""
-    signal, spread = _shares(scheduler, noisy, t)
-    kind = scheduler.config.prediction_type
-    if kind == "epsilon":
-        return (noisy - signal * clear) / spread
-    return (signal * noisy - clear) / spread if kind == "v_prediction" else clear
-
-
-def _shares(scheduler: Any, noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """By how much views and noise are scaled in their sum."""
-    share = scheduler.alphas_cumprod.to(noisy)[t.round().long().cpu()]
-    return share.sqrt(), (1 - share).sqrt()
 
 
 def _stepped(scheduler: Any, found: Tensor, t: Tensor, moving: Tensor, options: dict[str, Any]) -> Tensor:
