@@ -106,6 +106,15 @@ def test_folder_needs_leave_to_overwrite(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_no_folder_takes_the_place_of_the_one_it_is_called_from(name: str) -> None:
+    with (
+        pytest.raises(OutputError, match="this folder or one around it"),
+        atomic_folder(name, overwrite=True),
+    ):
+        pass
+
+
 def test_folder_failure_keeps_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -102,6 +102,8 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
             yield temporary
             for inside in [*temporary.rglob("*"), temporary]:
                 _sync(inside)
+            # Somebody else may have filled it meanwhile.
+            require_new(path, overwrite=overwrite)
             _swap_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

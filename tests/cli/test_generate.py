@@ -11,19 +11,20 @@ import av
 import numpy as np
 import pytest
 import torch
-from painter import painted, painter_installed
 from PIL import Image
 from torch import Tensor
 
 import novelview as nv
 from novelview.cameras.camera_file import write_cameras
 from novelview.cameras.studio_paths import Tripod, arc, orbit, spiral, tour
+from novelview.cli import generate
 from novelview.cli.generate import Generate, _slug
 from novelview.cli.main import main
 from novelview.data.open import open_scene
 from novelview.errors import MethodError
 from novelview.export.frames import write_frame
 from novelview.types import Views
+from painter import painted, painter_installed
 
 TRIPOD = Tripod(2.2, 38.0, 48, 48)
 
@@ -292,6 +293,19 @@ def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
     assert (tmp_path / "transforms.json").exists()
 
 
+def test_what_came_meanwhile_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, write = tmp_path / "out", generate.write_scene
+
+    def write_late(folder: Path, scene: nv.Scene) -> None:
+        write(folder, scene)
+        out.mkdir(exist_ok=True)
+        (out / "thesis.txt").write_text("precious")
+
+    monkeypatch.setattr(generate, "write_scene", write_late)
+    assert _generate("balls", "--out", str(out), "--views", "1") == 2
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -301,6 +315,8 @@ def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
         (["balls", "--elevation", "100"], "leads over the pole"),
         (["balls", "--distance", "-1"], "These cameras are impossible"),
         (["balls", "--count", "0"], "--count and --surface-steps begin at 1"),
+        (["balls", "--fps", "0"], "cannot have 0 frames per second"),
+        (["balls", "--to", "ply", "--texture", "256"], "A PLY file has no textures"),
         (["balls", "--adjust", "colour=red"], "cannot change colour after training"),
         (["balls", "--cameras", "absent.json"], "absent.json"),
         (["balls", "--cameras", "absent.json", "--path", "arc"], "from a file or along a path"),

@@ -111,14 +111,13 @@ def tour(tripod: Tripod, count: int, elevation: float) -> Cameras:
     return _around(tripod, azimuths, torch.full_like(azimuths, elevation))
 
 
-def once_around(count: int, parts: int | None = None) -> tuple[int, ...]:
+def once_around(count: int) -> tuple[int, ...]:
     """The cameras of a tour's arcs in the order of a video that goes once around, from the front on.
 
     Args:
         count: of the tour's cameras, all of them.
-        parts: ring and arcs together; default: those of :func:`tour_arcs`.
     """
-    each = count // (len(tour_arcs()) if parts is None else parts)
+    each = count // len(tour_arcs())
     arcs = [tuple(range(begin, begin + each)) for begin in range(each, count, each)]
     there = [view for arc in arcs[0::2] for view in arc]
     back = [view for arc in arcs[1::2][::-1] for view in reversed(arc)]

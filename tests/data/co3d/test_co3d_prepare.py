@@ -91,9 +91,8 @@ def test_prepared_sequences_are_upright_and_in_their_box(original: Path, tmp_pat
         torch.testing.assert_close(
             torch.tensor(document["aabb"]), torch.stack([-half, half]), rtol=0, atol=1e-5
         )
-        # A scene's box has a margin of a twentieth of the longest side.
-        torch.testing.assert_close(torch.tensor(scene.bounds.box_max), half + 0.1, rtol=0, atol=1e-5)
-        torch.testing.assert_close(torch.tensor(scene.bounds.box_min), -half - 0.1, rtol=0, atol=1e-5)
+        torch.testing.assert_close(torch.tensor(scene.bounds.box_max), half, rtol=0, atol=1e-5)
+        torch.testing.assert_close(torch.tensor(scene.bounds.box_min), -half, rtol=0, atol=1e-5)
         assert bool((scene.train.cameras.rotations[:, 2, 1] < -0.8).all())
         motion = Similarity.from_json(document["novelview"]["from_sequence"])
         there = motion.points(torch.from_numpy(toy.world(MIDDLE + MARKS)).float())
@@ -195,10 +194,17 @@ def test_one_folder_has_one_manner(original: Path, tmp_path: Path) -> None:
         prepare_co3d(original, out, manner=SMALL)
 
 
-@pytest.mark.parametrize("options", [{"frames": 1}, {"frames": -2}, {"outliers": 0.3}, {"outliers": -0.1}])
+@pytest.mark.parametrize(
+    "options", [{"frames": 1}, {"frames": 0}, {"frames": -2}, {"outliers": 0.3}, {"outliers": -0.1}]
+)
 def test_impossible_manners(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="Cannot prepare"):
         Manner(**options)
+
+
+def test_no_sequence_at_all_is_no_choice() -> None:
+    with pytest.raises(ConfigError, match="Cannot prepare 0 sequences"):
+        Choice(sequences=0)
 
 
 def test_no_more_frames_than_asked_for(original: Path, tmp_path: Path) -> None:
@@ -329,6 +335,15 @@ def test_without_masks_pictures_are_cut_from_the_middle(co3d: Path, tmp_path: Pa
     scene = opened(tmp_path / "out" / "apple" / "110_1")
     assert not scene.train.has_masks
     assert opened(tmp_path / "out" / "apple" / "110_2").train.has_masks
+
+
+def test_a_frame_without_mask_is_left_out_where_others_have_one(co3d: Path, tmp_path: Path) -> None:
+    (co3d / "apple" / "110_1" / "masks" / "frame000002.png").unlink()
+    done = prepare_co3d(co3d, tmp_path / "out", manner=Manner(Pictures(48, "centre")))
+    scene = opened(tmp_path / "out" / "apple" / "110_1")
+    assert scene.train.has_masks
+    assert len(scene.train) == 7
+    assert dict(done.frames_left_out) == {"its mask is missing": 1}
 
 
 def test_a_mask_of_next_to_nothing_is_none(co3d: Path, tmp_path: Path) -> None:

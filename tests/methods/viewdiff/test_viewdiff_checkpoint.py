@@ -166,6 +166,19 @@ def test_a_missing_tensor_is_named(saved: Path) -> None:
         load_official(saved)
 
 
+@pytest.mark.parametrize("name", ["down_block_types", "mid_block_type", "block_out_channels"])
+def test_a_configuration_that_is_not_whole_says_what_it_lacks(saved: Path, name: str) -> None:
+    facts = json.loads((saved / "unet" / "config.json").read_text())
+    (saved / "unet" / "config.json").write_text(json.dumps({k: v for k, v in facts.items() if k != name}))
+    with pytest.raises(CheckpointError, match=f"it lacks {name}"):
+        load_official(saved)
+
+
+def test_no_options_of_attention_are_the_published_ones(saved: Path) -> None:
+    (saved / "config.json").write_text(json.dumps({**TRAINING, "cross_frame_attention": None}))
+    assert load_official(saved).config.multiview.attention.itself
+
+
 def test_a_damaged_configuration_is_named(saved: Path) -> None:
     (saved / "unet" / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match="cannot be read"):

@@ -48,6 +48,22 @@ def test_other_captions_in_the_same_folder_are_refused(tmp_path: Path) -> None:
         write_prior(tmp_path, CAPTIONS[::-1], paint, lambda i: generator_for(0, i), each=2, size=32)
 
 
+def test_pictures_of_captions_that_are_not_wanted_now_stay_known(tmp_path: Path) -> None:
+    written(tmp_path)
+    write_prior(tmp_path, CAPTIONS[:1], paint, lambda i: generator_for(0, i), each=2, size=32)
+    assert len(PriorPictures.read(tmp_path).entries) == 2
+    others = (CAPTIONS[0], "a green torus")
+    with pytest.raises(OutputError, match="other captions or settings"):
+        write_prior(tmp_path, others, paint, lambda i: generator_for(0, i), each=2, size=32)
+
+
+def test_a_damaged_record_of_what_was_begun_is_named(tmp_path: Path) -> None:
+    written(tmp_path)
+    (tmp_path / "begun.json").write_text("{")
+    with pytest.raises(DataError, match=r"begun\.json"):
+        written(tmp_path)
+
+
 def test_cameras_are_drawn_in_the_published_ranges() -> None:
     size = 256
     cameras = prior_cameras(torch.rand(500, 4, generator=torch.Generator().manual_seed(0)), size)

@@ -63,6 +63,11 @@ def test_schedulers_of_other_models_are_refused(name: str) -> None:
         make_scheduler(name, NoiseConfig())
 
 
+def test_more_steps_than_there_are_are_refused(network: Network) -> None:
+    with pytest.raises(ConfigError, match="cannot be denoised in 2000 steps"):
+        denoised(network, "ddim", steps=2000)
+
+
 def test_what_is_no_scheduler_is_refused() -> None:
     with pytest.raises(ConfigError, match="no scheduler 'UNet2DConditionModel'"):
         make_scheduler("UNet2DConditionModel", NoiseConfig())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from viewdiff_models import WORDS, noise, small_config, write_scheduler, write_stable_diffusion
 
 from novelview.errors import ConfigError
@@ -35,6 +38,12 @@ def test_an_unknown_word_is_named_with_those_near_it() -> None:
         WordEncoder(WORDS)(["a red bax"])
 
 
+@pytest.mark.parametrize("prompt", ["红色 圆环", "2 red boxes", "a rød box"])
+def test_no_word_is_passed_over(prompt: str) -> None:
+    with pytest.raises(ConfigError, match="does not know the word"):
+        WordEncoder(WORDS)([prompt])
+
+
 def test_a_long_prompt_is_refused() -> None:
     with pytest.raises(ConfigError, match="at most 16"):
         WordEncoder(WORDS)(["a " * 17])
@@ -61,6 +70,17 @@ def test_parts_of_a_local_model_are_loaded(folder: Path) -> None:
     assert latents.shape == (2, 4, 8, 8)
     assert codec.decode(latents).shape == (2, 3, 16, 16)
     assert text(["abc", ""]).shape == (2, 12, 16)
+
+
+def test_text_encoders_in_half_precision_are_read(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "half")
+    weights = tmp_path / "half" / "text_encoder" / "model.safetensors"
+    save_file({name: value.half() for name, value in load_file(weights).items()}, weights, {"format": "pt"})
+    config = tmp_path / "half" / "text_encoder" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float16"}))
+    found = load_text(str(tmp_path / "half"))(["abc"])
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, load_text(str(folder))(["abc"]), rtol=0, atol=0.02)
 
 
 def test_a_prompt_that_is_too_long_is_refused(folder: Path) -> None:

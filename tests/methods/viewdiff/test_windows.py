@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from novelview.cameras.studio_paths import tour_arcs
 from novelview.errors import ConfigError
-from novelview.methods.viewdiff.windows import Tour, Window, in_order, is_closed, plan, shifted_tour, tour
+from novelview.methods.viewdiff.spherical import azimuths_between
+from novelview.methods.viewdiff.windows import Window, in_order, is_closed, plan
 
 
 def _trace(shared: Path, name: str) -> list[dict[str, Any]]:
@@ -23,40 +25,24 @@ def _trace(shared: Path, name: str) -> list[dict[str, Any]]:
     return steps
 
 
-def _check(found: Tour, steps: list[dict[str, Any]], at_once: int) -> None:
+def _check(found: Sequence[Window], steps: list[dict[str, Any]], at_once: int) -> None:
     def number(recorded: int) -> int:
         return recorded // 100 * at_once + recorded % 100
 
-    assert [w.new for w in found.windows] == [tuple(map(number, s["new_ids"])) for s in steps]
-    assert [w.known for w in found.windows] == [tuple(map(number, s["known_ids"])) for s in steps]
-    assert [w.guided for w in found.windows] == [s["guidance"] > 1 for s in steps]
-    assert list(found.azimuths) == [azimuth for s in steps for azimuth in s["phis"]]
+    assert [w.new for w in found] == [tuple(map(number, s["new_ids"])) for s in steps]
+    assert [w.known for w in found] == [tuple(map(number, s["known_ids"])) for s in steps]
+    assert [w.guided for w in found] == [s["guidance"] > 1 for s in steps]
 
 
 def test_the_published_tour_is_the_recorded_one(shared: Path) -> None:
-    _check(tour(), _trace(shared, "smooth_theta60"), 10)
+    steps = _trace(shared, "smooth_theta60")
+    _check(in_order(80, 10, sides=2), steps, 10)
+    azimuths = [azimuth for arc in tour_arcs() for azimuth in azimuths_between(*arc, 10)]
+    assert azimuths == [azimuth for s in steps for azimuth in s["phis"]]
 
 
 def test_the_published_tour_with_one_side_is_the_recorded_one(shared: Path) -> None:
-    _check(shifted_tour(), _trace(shared, "not_alternating_n5"), 5)
-
-
-def test_the_video_goes_once_around() -> None:
-    found = tour()
-    azimuths = [found.azimuths[i] for i in found.video]
-    assert (azimuths[0], azimuths[-1]) == (-30, -30)
-    turned = [(after - before) % 360 for before, after in pairwise(azimuths)]
-    assert sum(turned) == 360
-    assert max(turned) <= 10
-    assert sorted(found.video) == list(range(10, 80))
-
-
-def test_a_tour_of_other_steps_meets_behind() -> None:
-    found = tour(at_once=4, front=100.0, step=70.0)
-    assert [found.azimuths[i] for i in (8, 12, 16, 20)] == [-50, 50, -120, 120]
-    # The last arcs are from 120 to 180.
-    assert found.azimuths[-1] == 165
-    assert len(found.windows) == 6
+    _check(in_order(35, 5, sides=1), _trace(shared, "not_alternating_n5"), 5)
 
 
 COUNTS = st.integers(0, 90)
@@ -133,23 +119,12 @@ def test_plans_that_cannot_be(numbers: tuple[int, int, int]) -> None:
         plan(*numbers)
 
 
-@pytest.mark.parametrize("make", [lambda: tour(0), lambda: shifted_tour(0), lambda: shifted_tour(count=0)])
-def test_tours_that_cannot_be(make: Callable[[], Tour]) -> None:
-    with pytest.raises(ConfigError, match="There is no plan"):
-        make()
-
-
 def test_rings_are_closed_and_arcs_are_not() -> None:
     turn = torch.arange(12) * (2 * torch.pi / 12)
     ring = torch.stack([turn.cos(), turn.sin(), torch.zeros(12)], dim=-1)
     assert is_closed(ring)
     assert not is_closed(ring[:9])
     assert not is_closed(ring[:2])
-
-
-def test_a_tour_is_what_its_cameras_in_order_make() -> None:
-    assert tour(at_once=4).windows == in_order(32, 4, sides=2)
-    assert shifted_tour(at_once=4, count=3).windows == in_order(12, 4, sides=1)
 
 
 def test_views_in_order_look_at_what_is_given_at_the_first_window_and_at_its_neighbours() -> None:

@@ -102,7 +102,10 @@ def scheduler_facts(place: str) -> dict[str, Any] | None:
         if not local:
             return None
         raise ConfigError(
-            "The base model's scheduler cannot be read", where=folder, why=str(error).splitlines()[0]
+            "The base model's scheduler cannot be read",
+            where=folder,
+            why=str(error).splitlines()[0],
+            cure="download the model again",
         ) from error
     # What a file leaves out has the same value in all schedulers.
     return {**DDIMScheduler().config, **facts}

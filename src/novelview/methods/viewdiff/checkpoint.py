@@ -37,10 +37,11 @@ _JOINS = {"no_residual_connection": "replace", "zero-conv": "add"}
 # The grid's side is divided by this at each level, by the level's channels.
 _DIVISORS = {320: 1, 640: 2, 1280: 4}
 # What models may be, apart from sizes.
-_KNOWN: dict[str, tuple[str | None, ...]] = {
+_KNOWN: dict[str, tuple[str | int | None, ...]] = {
     "last_layer_mode": tuple(_JOINS),
     "unproj_reproj_mode": ("only_unproj_reproj",),
     "network_alpha": (None,),
+    "pose_cond_dim": (10,),
     "mode": ("pretrained",),
     "conditioning_mode": ("sa-ca",),
     "coordinate space": ("absolute", "relative-first"),
@@ -111,10 +112,9 @@ def official_config(facts: Mapping[str, Any], training: Mapping[str, Any], folde
         unet=json.dumps(stock, sort_keys=True),
         multiview=MultiViewConfig(
             attention=AttentionConfig(
-                itself=training.get("cross_frame_attention", {}).get("with_self_attention", True),
+                itself=_attention(training).get("with_self_attention", True),
                 rank=facts.get("rank", 64),
                 time_features=facts.get("temb_out_size", 8) if facts.get("use_temb_in_lora", True) else 0,
-                values=facts.get("pose_cond_dim", 10),
             ),
             placement=PlacementConfig(
                 down=sum(has),
@@ -128,7 +128,7 @@ def official_config(facts: Mapping[str, Any], training: Mapping[str, Any], folde
         noise=_noise(folder),
         learn=LearnConfig(
             frames=max(2, facts.get("n_input_images", 5)),
-            left_out=min(1, facts.get("n_novel_images", 1)),
+            left_out=facts.get("n_novel_images", 1),
             may_be_given=1 if facts.get("n_input_images", 5) < 3 else 2,
             per_frame_dropout=True,
         ),
@@ -154,9 +154,14 @@ def _noise(folder: Path) -> NoiseConfig:
 
 def _coordinate_space(training: Mapping[str, Any]) -> Any:
     """What cameras are told relative to."""
-    attention = training.get("cross_frame_attention", {})
+    attention = _attention(training)
     # Whatever the option is called in full.
     return next((value for name, value in attention.items() if "coord" in name), "absolute")
+
+
+def _attention(training: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = training.get("cross_frame_attention") or {}
+    return found
 
 
 def _cells(facts: Mapping[str, Any]) -> tuple[int, ...]:
@@ -166,11 +171,20 @@ def _cells(facts: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _require_published(facts: Mapping[str, Any], training: Mapping[str, Any], folder: Path) -> None:
     """That the model is of the published kind, apart from sizes."""
-    attention = training.get("cross_frame_attention", {})
+    lost = sorted({"down_block_types", "mid_block_type", "up_block_types", "block_out_channels"} - set(facts))
+    if lost:
+        raise CheckpointError(
+            "The configuration of a U-Net is not whole",
+            where=folder,
+            why=f"it lacks {', '.join(lost)}",
+            cure="name the folder that the authors' training saved",
+        )
+    attention = _attention(training)
     found = {
         "last_layer_mode": facts.get("last_layer_mode"),
         "unproj_reproj_mode": facts.get("unproj_reproj_mode"),
         "network_alpha": facts.get("network_alpha"),
+        "pose_cond_dim": facts.get("pose_cond_dim", 10),
         "mode": attention.get("mode", "pretrained"),
         "conditioning_mode": attention.get("conditioning_mode", "sa-ca"),
         "coordinate space": _coordinate_space(training),
@@ -218,6 +232,9 @@ def _read_json(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(found, dict):
         raise CheckpointError(
-            "A configuration of a ViewDiff model is damaged", where=path, why="it is no object"
+            "A configuration of a ViewDiff model is damaged",
+            where=path,
+            why="it is no object",
+            cure="name the folder that the authors' training saved",
         )
     return found

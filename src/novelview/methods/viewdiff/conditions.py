@@ -11,7 +11,7 @@ from torch import Tensor
 
 from novelview.methods.viewdiff.projection.cameras import GroupCameras
 
-# Of a picture from black to white, of which nothing more is known: mean and variance of its values in [-1, 1].
+# What the authors tell of pictures that are not there: mean and variance of their values in [-1, 1].
 UNKNOWN_INTENSITY = (0.0, 0.0)
 
 

@@ -41,11 +41,13 @@ class AttentionConfig:
     time_features: int = 8
     """Numbers by which these branches are told the time; 0: none."""
     values: int = 10
-    """Numbers that describe a camera."""
+    """Numbers that describe a camera; there are always 10."""
 
     def __post_init__(self) -> None:
-        if min(self.rank, self.time_features, self.finest) < 0 or self.values < 1:
-            raise ConfigError(f"Bad sizes of attention branches: {self}", cure="give numbers of at least 0")
+        if min(self.rank, self.time_features, self.finest) < 0 or self.values != 10:
+            raise ConfigError(
+                f"Bad sizes of attention branches: {self}", cure="give numbers of at least 0; 10 for values"
+            )
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ class PlacementConfig:
 
     def __post_init__(self) -> None:
         if min(self.down, self.up) < 0 or min(self.cells, default=0) < 1:
-            raise ConfigError(f"Bad placement of projection layers: {self}")
+            raise ConfigError(
+                f"Bad placement of projection layers: {self}", cure="give at least 0 blocks and 1 cell"
+            )
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,14 @@ class OwnUNetConfig:
             )
         if min(self.layers, self.groups, self.patch, *self.channels, *self.heads) < 1:
             raise ConfigError(f"Bad sizes of a U-Net: {self}", cure="give numbers of at least 1")
+        split = [c % self.groups or c % h for c, h in zip(self.channels, self.heads, strict=True)]
+        if any(split) or self.words.width % self.words.heads:
+            raise ConfigError(
+                "Channels of a U-Net are not multiples of their groups and heads",
+                why=f"channels {self.channels}, groups {self.groups}, heads {self.heads}; words: {self.words.width} by "
+                f"{self.words.heads}",
+                cure="choose other numbers",
+            )
 
 
 @dataclass(frozen=True)
@@ -178,6 +190,12 @@ class LearnConfig:
             raise ConfigError(
                 "Some views must feed the grid, and one must be denoised",
                 why=f"frames {self.frames}, left_out {self.left_out}, may_be_given {self.may_be_given}",
+                cure="raise frames, or lower the others",
+            )
+        if not 0 <= self.given_share <= 1 or not 0 <= self.text_dropout <= 1:
+            raise ConfigError(
+                "Shares lie between 0 and 1",
+                why=f"given_share {self.given_share:g}, text_dropout {self.text_dropout:g}",
             )
 
 

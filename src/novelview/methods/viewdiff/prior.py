@@ -63,7 +63,11 @@ class PriorPictures:
                 cure="make them with novelview data prior, or leave out learn.prior",
             ) from error
         if not entries:
-            raise DataError("There are no pictures of the base model", where=index)
+            raise DataError(
+                "There are no pictures of the base model",
+                where=index,
+                cure="make some with novelview data prior",
+            )
         return PriorPictures(Path(folder), entries)
 
     def drawn(self, chance: Float[Tensor, " k"], size: int) -> tuple[Float[Tensor, "k 1 3 s s"], list[str]]:
@@ -129,8 +133,9 @@ def write_prior(
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [(f"{i:06d}.png", caption) for i, caption in enumerate(c for c in captions for _ in range(each))]
-    _check_begun(folder, wanted, settings)
-    atomic_write_json(folder / BEGUN, {"settings": dict(settings), "entries": wanted})
+    begun = _begun(folder, wanted, settings)
+    # Pictures of captions that are no longer wanted stay in the folder, and must stay known.
+    atomic_write_json(folder / BEGUN, {"settings": dict(settings), "entries": max(begun, wanted, key=len)})
     new = 0
     for i, (name, caption) in track(enumerate(wanted), len(wanted), f"painting {folder.name}"):
         if not (folder / name).is_file():
@@ -144,10 +149,12 @@ def write_prior(
     return new
 
 
-def _check_begun(folder: Path, wanted: Sequence[tuple[str, str]], settings: Mapping[str, Any]) -> None:
-    """That what lies in the folder is of the same captions and settings."""
+def _begun(
+    folder: Path, wanted: Sequence[tuple[str, str]], settings: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """What the folder was begun with, which has to be of the same captions and settings."""
     if not (folder / BEGUN).is_file():
-        return
+        return []
     try:
         begun = json.loads((folder / BEGUN).read_text())
         entries = [(name, caption) for name, caption in begun["entries"]]
@@ -166,6 +173,7 @@ def _check_begun(folder: Path, wanted: Sequence[tuple[str, str]], settings: Mapp
             why=f"it was begun with {begun['settings']}",
             cure="name another folder",
         )
+    return entries
 
 
 def base_painter(base: str, device: str, *, side: int = 512, guidance: float = 7.5) -> Paint:

@@ -92,7 +92,12 @@ def denoise(
         generator: of the noise that some schedulers add.
         watch: see :data:`Watched`.
     """
-    scheduler.set_timesteps(steps, device=latents.device)
+    try:
+        scheduler.set_timesteps(steps, device=latents.device)
+    except ValueError as error:
+        raise ConfigError(
+            f"Views cannot be denoised in {steps} steps", why=str(error), cure="set fewer: --adjust steps=20"
+        ) from error
     count, given = len(latents), len(known)
     moving = latents[given:] * scheduler.init_noise_sigma
     options = {"generator": generator} if "generator" in inspect.signature(scheduler.step).parameters else {}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from novelview.errors import ConfigError
 
-_WORD = re.compile(r"[a-z]+")
+_WORD = re.compile(r"[^\W_]+")
 
 
 class TextEncoder(nn.Module, ABC):
@@ -97,7 +97,8 @@ class ClipEncoder(TextEncoder):
     def __init__(self, tokenizer: Any, encoder: nn.Module) -> None:
         super().__init__()
         self._tokenizer = tokenizer
-        self.encoder = encoder.requires_grad_(False).eval()
+        # Some bases store it in half precision, and all else here is float32.
+        self.encoder = encoder.float().requires_grad_(False).eval()
 
     @torch.no_grad()
     def forward(self, prompts: Sequence[str]) -> Float[Tensor, "k l d"]:

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from novelview.cameras.studio_paths import once_around, tour_arcs
 from novelview.errors import ConfigError
-from novelview.methods.viewdiff.spherical import azimuths_between
 
 
 @dataclass(frozen=True)
@@ -31,56 +29,6 @@ class Window:
     new: tuple[int, ...]
     known: tuple[int, ...]
     guided: bool
-
-
-@dataclass(frozen=True)
-class Tour:
-    """The authors' generation of many views around a subject.
-
-    Attributes:
-        azimuths: of all views in the order in which they are made, degrees.
-        windows: of these views.
-        video: the views of a smooth video, once along the way.
-    """
-
-    azimuths: tuple[float, ...]
-    windows: tuple[Window, ...]
-    video: tuple[int, ...]
-
-
-def tour(at_once: int = 10, front: float = 60.0, step: float = 50.0) -> Tour:
-    """A ring, an arc before the subject, then arcs on alternating sides until they meet behind it (the published plan).
-
-    Args:
-        at_once: views of each window.
-        front: width of the arc before the subject, degrees.
-        step: width of the others; the last ones may be narrower.
-
-    Raises:
-        ConfigError: no views at once.
-        CameraError: degrees that make no sense.
-    """
-    _check_sizes(at_once)
-    arcs = tour_arcs(front, step)
-    count = at_once * len(arcs)
-    return Tour(_spread(arcs, at_once), in_order(count, at_once, sides=2), once_around(count, len(arcs)))
-
-
-def shifted_tour(
-    at_once: int = 5, width: float = 90.0, shift: float = 30.0, count: int = 7, start: float = 0.0
-) -> Tour:
-    """Arcs of one width, each turned on from the one before by ``shift`` degrees: the published plan with one side.
-
-    Raises:
-        ConfigError: no views at once, or no arcs.
-    """
-    _check_sizes(min(at_once, count))
-    begins = [start + shift * i for i in range(count)]
-    return Tour(
-        azimuths=_spread([(begin, begin + width) for begin in begins], at_once),
-        windows=in_order(at_once * count, at_once, sides=1),
-        video=tuple(range(at_once, at_once * count)),
-    )
 
 
 def in_order(count: int, at_once: int, known: int = 0, *, sides: int) -> tuple[Window, ...]:
@@ -151,10 +99,6 @@ def _check_sizes(at_once: int, count: int = 0, known: int = 0) -> None:
             f"There is no plan for {count} views, {at_once} at once and {known} given",
             cure="give no negative number, and make at least one view at once",
         )
-
-
-def _spread(arcs: Sequence[tuple[float, float]], at_once: int) -> tuple[float, ...]:
-    return tuple(azimuth for arc in arcs for azimuth in azimuths_between(*arc, at_once))
 
 
 def _windows(batches: Sequence[tuple[int, ...]], given: tuple[int, ...], *, sides: int) -> tuple[Window, ...]:

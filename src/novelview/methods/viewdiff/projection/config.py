@@ -29,13 +29,14 @@ class ProjectionConfig:
     background_share: float = 0.5
     """Part of the grid's half side that the space around the box gets."""
     disparity_at_infinity: float = 0.5
-    """Inverse depth of the last background sample along a ray, in parts of that of the first."""
+    """Inverse depth of the last background sample along a ray, in parts of that where the background begins."""
     samples: int = 128
     """Per ray within and near the box, and as many again for the background."""
     density_noise: float = 1.0
     """Standard deviation of what is added to the densities' logits where noise is given, which is in training."""
     official_axes: bool = False
-    """Read the grid in another order of axes, and around the origin instead of the box's centre, as the authors do."""
+    """Read the grid in another order of axes, and around the origin instead of the box's centre; look behind cameras
+    that are inside the box. The authors do so."""
     official_contraction: bool = False
     """Invert the contraction wrongly where its largest coordinate is negative, and at ties, as the authors do."""
 

@@ -197,7 +197,7 @@ def waves_of(timestep: Real[Tensor, " b"], channels: int) -> Float[Tensor, "b {c
 
 
 def grid_network(channels: int, time_width: int, layers: int, cells: int) -> ResidualBlocks | UNet3D:
-    """The network on the grid; without ``layers`` it returns what it is given.
+    """The network on the grid.
 
     Raises:
         ConfigError: the grid cannot be halved as often as the U-Net wants.
