@@ -1,6 +1,6 @@
 """How good the views of a small ViewDiff are: agreement in 3D, faithfulness to a picture, likeness to real ones.
 
-    python benchmarks/viewdiff_quality.py [--run viewdiff] [--name "bundled weights"] [--sheet docs/images/viewdiff.png]
+    python benchmarks/viewdiff_quality.py [--run viewdiff] [--name "bundled weights"] [--sheet docs/images/viewdiff.jpg]
 
 Every call exchanges one row of ``benchmarks/results/viewdiff_quality.md``. A row needs some minutes on two cores.
 
@@ -21,7 +21,6 @@ from typing import Literal
 
 import torch
 import tyro
-from torch import Tensor
 
 from novelview.data.procedural.described import held_out_descriptions
 from novelview.data.procedural.described_objects import described_object
@@ -34,8 +33,6 @@ from novelview.evaluation.evaluate_reconstruction import made_from
 from novelview.evaluation.features import RandomConv, image_features
 from novelview.evaluation.fitted import FIT, FittedReport, fitted_consistency
 from novelview.evaluation.reconstruction import RepeatedScores, score_reconstruction
-from novelview.export.frames import write_frame
-from novelview.export.sheet import sheet
 from novelview.generation import Request
 from novelview.geometry.rigid import Similarity
 from novelview.methods.method import Method
@@ -44,6 +41,7 @@ from novelview.subjects import Trajectory
 from novelview.training.checkpoint import read_checkpoint
 from novelview.training.run import fit, load_method, located
 from novelview.types import Bounds, Views
+from pictures import draw
 from rows import keep
 
 RESULT = Path(__file__).parent / "results" / "viewdiff_quality.md"
@@ -54,7 +52,7 @@ views on the other half, "nearest" that of the nearest fitted view in its place;
 corners from epipolar lines, in % of the image's width, beside that of exchanged cameras. PSNR and SSIM of views made from
 one picture: mean over three samples, then the best of the three and the mean image of the three. FID and KID by a fixed
 network of random filters, which only compares rows of this table. "true renders" and "given picture repeated" bound what
-can be expected. "s": seconds for 8 views out of words.
+can be expected. "s": seconds for 8 views out of words. "steps": of the last part of a training.
 
 | weights | steps | objects | grid | nearest | corners | exchanged | PSNR, best, mean image | SSIM | FID | KID x 1000 | s |
 |---|---|---|---|---|---|---|---|---|---|---|---|
@@ -97,7 +95,7 @@ def main(options: Options) -> None:
     true = [ring_of(studio, caption, i) for i, caption in enumerate(words)]
     made = true if model is None else [generated(model, caption, i) for i, caption in enumerate(words)]
     if options.sheet is not None and model is not None:
-        draw(options.sheet, [shown.views.images()[::2] for shown in made])
+        draw(options.sheet, torch.cat([shown.views.images()[::2] for shown in made]), columns=8)
     cells = [options.name, "" if model is None else steps_of(options.run), str(len(words))]
     cells += agreement(made) if options.bound != "repeat" else ["", "", "", ""]
     cells += faithfulness(model, studio, words) if options.bound != "true" else ["", ""]
@@ -208,11 +206,6 @@ def seconds(model: Method) -> float:
 def steps_of(run: str) -> str:
     """Optimiser steps of a run's weights."""
     return str(read_checkpoint(located(run), training=False).progress.step)
-
-
-def draw(path: Path, rows: list[Tensor]) -> None:
-    """Eight views of each object, an object a row."""
-    write_frame(path, sheet(torch.cat(rows), least=96, columns=8))
 
 
 if __name__ == "__main__":
