@@ -41,7 +41,17 @@ ALLOWED = {
     "distillation": {"geometry", "cameras", "types", "data", "methods"},
     "training": {"geometry", "cameras", "types", "data", "methods", "distillation"},
     "export": {"geometry", "cameras", "types", "layered", "light_field", "mesh"},
-    "evaluation": {"geometry", "cameras", "types", "data", "rendering", "nn", "methods", "export"},
+    "evaluation": {
+        "geometry",
+        "cameras",
+        "types",
+        "generation",
+        "data",
+        "rendering",
+        "nn",
+        "methods",
+        "export",
+    },
 }
 
 

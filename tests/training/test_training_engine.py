@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,15 @@ def test_second_signal_would_kill(tmp_path: Path) -> None:
     assert handlers == [signal.SIG_DFL, signal.SIG_DFL]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's own answer to Ctrl-C, which shells take away from what they start in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_without_a_run_an_interrupt_is_an_interrupt() -> None:
     class Signalling(FakeSampler):
         def batch(self, step: int, index: int = 0, count: int = 1) -> Any:
